@@ -49,6 +49,7 @@ pub enum Source {
     /// wrote (loopback or 0.0.0.0), of which app and port are a wish.
     Push {
         /// The client's own spelling, as `rtmp://127.0.0.1:1935/live/app`.
+        #[schema(value_type = String)]
         url: PushUrl,
     },
     /// The worker fetches the input.
@@ -60,8 +61,7 @@ pub enum Source {
 }
 
 /// The RTMP address a client wished to push to.
-#[derive(Debug, Clone, PartialEq, Eq, ToSchema)]
-#[schema(value_type = String)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PushUrl {
     /// The port wished for, 1935 where none was written.
     pub port: u16,
