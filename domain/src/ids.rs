@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 /// A job's id: a UUID version 7, so ids sort by the time of creation.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
-#[schema(value_type = String, format = Uuid)]
+#[schema(value_type = String, format = "uuid")]
 pub struct JobId(String);
 
 impl JobId {
@@ -37,7 +37,7 @@ impl fmt::Display for JobId {
 /// A worker's id. Evenly spread, so that a random point in the index of idle
 /// workers is a fair pick.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
-#[schema(value_type = String, format = Uuid)]
+#[schema(value_type = String, format = "uuid")]
 pub struct WorkerId(String);
 
 impl WorkerId {
