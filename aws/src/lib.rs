@@ -1,1 +1,3 @@
-//! x
+//! DynamoDB, SQS, ECS and object storage behind the domain's words.
+
+pub mod media;
