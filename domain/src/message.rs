@@ -1,1 +1,85 @@
-//! message
+//! The messages of the one scheduler queue. They are hints: each is safe to
+//! deliver twice, late, or never; the truth is in the records.
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{JobId, WorkerId};
+
+/// A message to the scheduler.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Message {
+    /// This job may need a worker.
+    Schedule {
+        /// The job.
+        job: JobId,
+    },
+    /// Look whether the worker of this attempt still beats.
+    Watch(Watch),
+    /// By now this attempt should have stopped.
+    StopBy {
+        /// The job.
+        job: JobId,
+        /// The attempt that was to stop.
+        attempt: u64,
+    },
+    /// The worker's task (or process) has ended.
+    TaskStopped {
+        /// The worker it ran.
+        worker: WorkerId,
+    },
+    /// Put right whatever lost messages left behind.
+    Sweep,
+}
+
+/// One look at the worker of an attempt. Each look that goes on advances the
+/// job's `watch_seq` on condition and sends the next, so a chain can't fork.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Watch {
+    /// The job.
+    pub job: JobId,
+    /// The attempt watched.
+    pub attempt: u64,
+    /// The link of the chain: the job's `watch_seq` when this was sent.
+    pub watch_seq: u64,
+    /// The beat that the look before saw.
+    pub seen_beat: u64,
+    /// For how many looks in a row it has not moved.
+    pub unmoved: u32,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is on the wire stays readable for older and newer schedulers.
+    #[test]
+    fn the_wire_form_is_fixed() {
+        let job = JobId::parse("019a0000-0000-7000-8000-000000000001").unwrap();
+        let worker = WorkerId::parse("019a0000-0000-7000-8000-000000000002").unwrap();
+        let watch = Watch { job: job.clone(), attempt: 3, watch_seq: 7, seen_beat: 41, unmoved: 2 };
+        let fixtures = [
+            (
+                Message::Schedule { job: job.clone() },
+                r#"{"type":"schedule","job":"019a0000-0000-7000-8000-000000000001"}"#,
+            ),
+            (
+                Message::Watch(watch),
+                r#"{"type":"watch","job":"019a0000-0000-7000-8000-000000000001","attempt":3,"watch_seq":7,"seen_beat":41,"unmoved":2}"#,
+            ),
+            (
+                Message::StopBy { job, attempt: 3 },
+                r#"{"type":"stop_by","job":"019a0000-0000-7000-8000-000000000001","attempt":3}"#,
+            ),
+            (
+                Message::TaskStopped { worker },
+                r#"{"type":"task_stopped","worker":"019a0000-0000-7000-8000-000000000002"}"#,
+            ),
+            (Message::Sweep, r#"{"type":"sweep"}"#),
+        ];
+        for (message, wire) in fixtures {
+            assert_eq!(serde_json::to_string(&message).unwrap(), wire);
+            assert_eq!(serde_json::from_str::<Message>(wire).unwrap(), message);
+        }
+    }
+}

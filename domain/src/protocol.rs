@@ -1,1 +1,222 @@
-//! protocol
+//! The decisions of scheduler and worker, as pure functions of the records
+//! they have read. The callers read, carry out, and write on condition.
+//!
+//! No decision compares clocks: liveness is "the beat moved between looks".
+
+use std::time::Duration;
+
+use crate::job::{Desired, Job, JobState, Reason, ReasonCode};
+use crate::message::Watch;
+use crate::worker::{Worker, WorkerState};
+
+/// The protocol's times.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timing {
+    /// How long a worker may go without a good beat.
+    pub lease: Duration,
+    /// How long a launched worker may take to register.
+    pub launch_deadline: Duration,
+    /// How long a worker may take to stop before it is forced.
+    pub stop_grace: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self {
+            lease: Duration::from_secs(8),
+            launch_deadline: Duration::from_secs(180),
+            stop_grace: Duration::from_secs(10),
+        }
+    }
+}
+
+/// Looks without movement after which a worker is dead.
+pub const LOOKS_PER_LEASE: u32 = 4;
+
+impl Timing {
+    /// The time between two looks at a worker.
+    pub fn look_interval(&self) -> Duration {
+        self.lease / LOOKS_PER_LEASE
+    }
+
+    /// The time between two beats: an eighth of the lease (1 s of 8 s), so
+    /// that one or two lost beats don't cost the lease.
+    pub fn beat_interval(&self) -> Duration {
+        self.lease / 8
+    }
+
+    /// How long after its last good beat was *sent* a worker must fall
+    /// silent: earlier than anybody can have declared it dead.
+    pub fn fence_after(&self) -> Duration {
+        self.lease * 3 / 4
+    }
+
+    /// Looks that a launch may take.
+    fn launch_looks(&self) -> u32 {
+        let looks = self.launch_deadline.as_millis() / self.look_interval().as_millis().max(1);
+        u32::try_from(looks).unwrap_or(u32::MAX).max(1)
+    }
+
+    /// The pause before a job is placed again after so many failures in a
+    /// row: none after the first, then doubling up to a minute.
+    pub fn placement_backoff(&self, failures: u32) -> Duration {
+        match failures {
+            0 | 1 => Duration::ZERO,
+            n => Duration::from_secs(1 << (n - 2).min(6)).min(Duration::from_secs(60)),
+        }
+    }
+}
+
+/// What to do about `Schedule`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnSchedule {
+    /// Nothing: the job is gone, ended, or in good hands.
+    Drop,
+    /// Book a worker for it.
+    Place,
+    /// Its worker may never have been launched: launch it (again), under the
+    /// same id, and watch it.
+    DriveLaunch,
+}
+
+/// Decides on `Schedule` for a job and the worker it is booked on.
+pub fn on_schedule(job: Option<&Job>, worker: Option<&Worker>) -> OnSchedule {
+    let Some(job) = job else { return OnSchedule::Drop };
+    match job.state {
+        JobState::Created if job.desired != Desired::Stop => OnSchedule::Place,
+        JobState::Assigned if is_booting(worker) => OnSchedule::DriveLaunch,
+        _ => OnSchedule::Drop,
+    }
+}
+
+/// What to do about `Watch`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OnWatch {
+    /// An old link, or nothing left to watch: the chain ends here.
+    Drop,
+    /// Advance the job's `watch_seq` and send this after a look interval.
+    LookAgain(Watch),
+    /// The worker is dead, or its launch came to nothing.
+    Dead(Reason),
+}
+
+/// Decides on `Watch`. `watch_seq` is the job's, as read with it.
+pub fn on_watch(
+    job: Option<&Job>,
+    watch_seq: u64,
+    worker: Option<&Worker>,
+    watch: &Watch,
+    timing: &Timing,
+) -> OnWatch {
+    let Some(job) = job else { return OnWatch::Drop };
+    let current = job.attempt == watch.attempt && watch_seq == watch.watch_seq;
+    if !current || !job.state.is_placed() {
+        return OnWatch::Drop;
+    }
+    let Some(worker) = worker.filter(|worker| worker.state != WorkerState::Closed) else {
+        return OnWatch::Dead(Reason::new(ReasonCode::WorkerLost, "the worker's record is gone"));
+    };
+    let moved = worker.beat != watch.seen_beat;
+    let unmoved = if moved { 0 } else { watch.unmoved + 1 };
+    let booting = worker.state == WorkerState::Booting;
+    let patience = if booting { timing.launch_looks() } else { LOOKS_PER_LEASE };
+    if unmoved >= patience {
+        return OnWatch::Dead(if booting {
+            Reason::new(
+                ReasonCode::LaunchTimeout,
+                format!("the worker did not register within {:?}", timing.launch_deadline),
+            )
+        } else {
+            Reason::new(
+                ReasonCode::WorkerLost,
+                format!("the worker's beat stood still for {:?}", timing.lease),
+            )
+        });
+    }
+    OnWatch::LookAgain(Watch {
+        watch_seq: watch.watch_seq + 1,
+        seen_beat: worker.beat,
+        unmoved,
+        ..watch.clone()
+    })
+}
+
+/// Whether `StopBy` must force the stop.
+pub fn must_force_stop(job: Option<&Job>, attempt: u64) -> bool {
+    job.is_some_and(|job| job.state == JobState::Stopping && job.attempt == attempt)
+}
+
+/// What the sweep does about a live job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnSweepJob {
+    /// Ask for a placement (again).
+    Schedule,
+    /// The chain of looks has moved since the last sweep: note where it is.
+    NoteWatch,
+    /// It has not: start it again.
+    RestartWatch,
+}
+
+/// Decides on a live job in a sweep, from the link its chain of looks is at
+/// and the one that the last sweep noted.
+pub fn on_sweep_job(job: &Job, watch_seq: u64, swept_watch_seq: Option<u64>) -> OnSweepJob {
+    if !job.state.is_placed() {
+        return OnSweepJob::Schedule;
+    }
+    if swept_watch_seq == Some(watch_seq) { OnSweepJob::RestartWatch } else { OnSweepJob::NoteWatch }
+}
+
+/// What the sweep does about an open worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnSweepWorker {
+    /// Its job's watch sees to it.
+    Leave,
+    /// Its beat has moved since the last sweep: note it.
+    NoteBeat,
+    /// It has not, or the worker serves nobody: close it.
+    Close,
+}
+
+/// Decides on an open worker in a sweep, with the job it is booked for.
+pub fn on_sweep_worker(worker: &Worker, job: Option<&Job>) -> OnSweepWorker {
+    if let Some(booking) = &worker.booking
+        && job.is_some_and(|job| job.is_booked_on(&worker.id, booking.attempt))
+    {
+        return OnSweepWorker::Leave;
+    }
+    if worker.swept_beat == Some(worker.beat) {
+        OnSweepWorker::Close
+    } else {
+        OnSweepWorker::NoteBeat
+    }
+}
+
+/// What a worker does after it has read its job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Assignment {
+    /// Serve the job.
+    Run,
+    /// Hold it.
+    Hold,
+    /// End it in order.
+    Stop,
+    /// It is another's now, or gone: fall silent.
+    Gone,
+}
+
+/// Decides what a worker does for the attempt it is booked for.
+pub fn assignment(job: Option<&Job>, worker: &Worker) -> Assignment {
+    let Some((job, booking)) = job.zip(worker.booking.as_ref()) else { return Assignment::Gone };
+    if !job.is_booked_on(&worker.id, booking.attempt) {
+        return Assignment::Gone;
+    }
+    match job.desired {
+        Desired::Run => Assignment::Run,
+        Desired::Pause => Assignment::Hold,
+        Desired::Stop => Assignment::Stop,
+    }
+}
+
+fn is_booting(worker: Option<&Worker>) -> bool {
+    worker.is_some_and(|worker| worker.state == WorkerState::Booting)
+}

@@ -231,3 +231,10 @@ pub enum AudioCodec {
     /// AAC-LC by FFmpeg's own encoder.
     Aac,
 }
+mod weight;
+pub use weight::WorkerSize;
+impl<'de> serde::Deserialize<'de> for Spec {
+    fn deserialize<D: serde::Deserializer<'de>>(_: D) -> Result<Self, D::Error> {
+        Err(serde::de::Error::custom("later"))
+    }
+}

@@ -1,0 +1,101 @@
+//! What a process is told by its environment, read once at its start; an
+//! error names the variable.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, ConfigLoader, SdkConfig};
+use aws_smithy_http_client::tls::Provider;
+use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
+use domain::protocol::Timing;
+use thiserror::Error;
+
+/// A variable is missing or can't be read.
+#[derive(Debug, Error, PartialEq, Eq)]
+#[error("the environment variable {variable} {fault}")]
+pub struct EnvironmentError {
+    /// Its name.
+    pub variable: &'static str,
+    /// What is wrong, and the remedy.
+    pub fault: String,
+}
+
+/// A variable that must be there.
+///
+/// # Errors
+/// [`EnvironmentError`] where it is absent or empty.
+pub fn required(variable: &'static str) -> Result<String, EnvironmentError> {
+    optional(variable)
+        .ok_or_else(|| EnvironmentError { variable, fault: "is not set".to_owned() })
+}
+
+/// A variable that may be there.
+pub fn optional(variable: &'static str) -> Option<String> {
+    std::env::var(variable).ok().filter(|value| !value.is_empty())
+}
+
+/// A variable of some type, or its default.
+///
+/// # Errors
+/// [`EnvironmentError`] where it is there but can't be read as that.
+pub fn parsed<T: FromStr>(variable: &'static str, default: T) -> Result<T, EnvironmentError>
+where
+    T::Err: std::fmt::Display,
+{
+    let Some(value) = optional(variable) else { return Ok(default) };
+    value.parse().map_err(|error| EnvironmentError {
+        variable,
+        fault: format!("can't be read: {error}"),
+    })
+}
+
+/// A variable in seconds (fractions allowed), or its default.
+///
+/// # Errors
+/// [`EnvironmentError`] where it is there but is no number of seconds.
+pub fn seconds(variable: &'static str, default: Duration) -> Result<Duration, EnvironmentError> {
+    let seconds = parsed(variable, default.as_secs_f64())?;
+    Duration::try_from_secs_f64(seconds).map_err(|error| EnvironmentError {
+        variable,
+        fault: format!("is no length of time in seconds: {error}"),
+    })
+}
+
+/// The protocol's times: `EZLIVE_LEASE`, `EZLIVE_LAUNCH_DEADLINE` and
+/// `EZLIVE_STOP_GRACE`, in seconds.
+///
+/// # Errors
+/// [`EnvironmentError`].
+pub fn timing() -> Result<Timing, EnvironmentError> {
+    let default = Timing::default();
+    Ok(Timing {
+        lease: seconds("EZLIVE_LEASE", default.lease)?,
+        launch_deadline: seconds("EZLIVE_LAUNCH_DEADLINE", default.launch_deadline)?,
+        stop_grace: seconds("EZLIVE_STOP_GRACE", default.stop_grace)?,
+    })
+}
+
+/// The SDK's configuration, from the environment as AWS documents it
+/// (`AWS_REGION`, `AWS_ENDPOINT_URL_DYNAMODB`, …). Timeouts are short: a call
+/// that hangs must not cost a worker its lease.
+pub async fn sdk_config() -> SdkConfig {
+    sdk_loader().load().await
+}
+
+/// The same, for a caller that adds to it.
+pub fn sdk_loader() -> ConfigLoader {
+    let http = aws_smithy_http_client::Builder::new()
+        .tls_provider(Provider::Rustls(CryptoMode::Ring))
+        .build_https();
+    let timeouts = TimeoutConfig::builder()
+        .connect_timeout(Duration::from_secs(1))
+        .operation_attempt_timeout(Duration::from_secs(2))
+        .operation_timeout(Duration::from_secs(5))
+        .build();
+    aws_config::defaults(BehaviorVersion::latest())
+        .http_client(http)
+        .retry_config(RetryConfig::standard())
+        .timeout_config(timeouts)
+}

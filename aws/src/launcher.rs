@@ -1,0 +1,185 @@
+//! Starting and ending workers.
+
+use async_trait::async_trait;
+use aws_sdk_ecs::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_ecs::operation::run_task::RunTaskError;
+use aws_sdk_ecs::types::{
+    AssignPublicIp, AwsVpcConfiguration, CapacityProviderStrategyItem, ContainerOverride,
+    KeyValuePair, NetworkConfiguration, TaskOverride,
+};
+use domain::ids::WorkerId;
+use domain::spec::WorkerSize;
+use domain::worker::Worker;
+use thiserror::Error;
+
+/// Starts and ends workers. On AWS each is an ECS task; on one machine a
+/// process.
+#[async_trait]
+pub trait WorkerLauncher: Send + Sync {
+    /// Starts a worker under this id and returns what [`Self::stop`] needs to
+    /// end it. Repeating a launch under the same id starts no second one.
+    ///
+    /// # Errors
+    /// [`LaunchError`]; then no worker was started, or it will be the one that
+    /// a repeated launch returns.
+    async fn launch(&self, worker: &WorkerId, size: WorkerSize) -> Result<String, LaunchError>;
+
+    /// Ends a worker; one that is gone already is no error.
+    ///
+    /// # Errors
+    /// [`LaunchError`]: it may still be there. The fences hold without this.
+    async fn stop(&self, worker: &Worker) -> Result<(), LaunchError>;
+}
+
+/// A worker could not be started or ended.
+#[derive(Debug, Error)]
+pub enum LaunchError {
+    /// There is no room just now: the job waits and is tried again.
+    #[error("no capacity for another worker: {0}")]
+    NoCapacity(String),
+    /// The launch was refused, or nobody answered: tried again with backoff.
+    #[error("the worker could not be launched: {0}")]
+    Failed(String),
+}
+
+/// How workers run on ECS.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EcsSettings {
+    /// The cluster's name or ARN.
+    pub cluster: String,
+    /// The worker's task definition: family, family:revision, or ARN.
+    pub task_definition: String,
+    /// The container in it.
+    pub container: String,
+    /// The capacity provider, as `FARGATE` or `FARGATE_SPOT`.
+    pub capacity_provider: String,
+    /// The subnets of the tasks.
+    pub subnets: Vec<String>,
+    /// Their security groups.
+    pub security_groups: Vec<String>,
+}
+
+/// Workers as ECS tasks.
+#[derive(Debug, Clone)]
+pub struct EcsLauncher {
+    client: aws_sdk_ecs::Client,
+    settings: EcsSettings,
+}
+
+impl EcsLauncher {
+    /// A launcher with these settings.
+    pub fn new(client: aws_sdk_ecs::Client, settings: EcsSettings) -> Self {
+        Self { client, settings }
+    }
+
+    /// CPU units and MiB of a size: combinations that Fargate offers.
+    fn resources(size: WorkerSize) -> (&'static str, &'static str) {
+        match size {
+            WorkerSize::Small => ("1024", "2048"),
+            WorkerSize::Medium => ("4096", "8192"),
+            WorkerSize::Large => ("16384", "32768"),
+        }
+    }
+
+    fn overrides(&self, worker: &WorkerId, size: WorkerSize) -> TaskOverride {
+        let (cpu, memory) = Self::resources(size);
+        let id = KeyValuePair::builder().name("EZLIVE_WORKER_ID").value(worker.as_str()).build();
+        let container =
+            ContainerOverride::builder().name(&self.settings.container).environment(id).build();
+        TaskOverride::builder().cpu(cpu).memory(memory).container_overrides(container).build()
+    }
+
+    fn network(&self) -> Result<NetworkConfiguration, LaunchError> {
+        let vpc = AwsVpcConfiguration::builder()
+            .set_subnets(Some(self.settings.subnets.clone()))
+            .set_security_groups(Some(self.settings.security_groups.clone()))
+            .assign_public_ip(AssignPublicIp::Enabled)
+            .build()
+            .map_err(|error| LaunchError::Failed(error.to_string()))?;
+        Ok(NetworkConfiguration::builder().awsvpc_configuration(vpc).build())
+    }
+
+    /// The task that was started for this worker, where nobody noted it.
+    async fn find_task(&self, worker: &WorkerId) -> Result<Option<String>, LaunchError> {
+        let listed = self
+            .client
+            .list_tasks()
+            .cluster(&self.settings.cluster)
+            .started_by(worker.as_str())
+            .send()
+            .await
+            .map_err(|error| LaunchError::Failed(DisplayErrorContext(error).to_string()))?;
+        Ok(listed.task_arns().first().cloned())
+    }
+}
+
+#[async_trait]
+impl WorkerLauncher for EcsLauncher {
+    async fn launch(&self, worker: &WorkerId, size: WorkerSize) -> Result<String, LaunchError> {
+        let provider = CapacityProviderStrategyItem::builder()
+            .capacity_provider(&self.settings.capacity_provider)
+            .weight(1)
+            .build()
+            .map_err(|error| LaunchError::Failed(error.to_string()))?;
+        let started = self
+            .client
+            .run_task()
+            .cluster(&self.settings.cluster)
+            .task_definition(&self.settings.task_definition)
+            .capacity_provider_strategy(provider)
+            .network_configuration(self.network()?)
+            .overrides(self.overrides(worker, size))
+            .client_token(worker.as_str())
+            .started_by(worker.as_str())
+            .send()
+            .await
+            .map_err(launch_error)?;
+        if let Some(arn) = started.tasks().first().and_then(|task| task.task_arn()) {
+            return Ok(arn.to_owned());
+        }
+        let why = started
+            .failures()
+            .iter()
+            .filter_map(|failure| failure.reason())
+            .collect::<Vec<_>>()
+            .join(", ");
+        Err(LaunchError::NoCapacity(why))
+    }
+
+    async fn stop(&self, worker: &Worker) -> Result<(), LaunchError> {
+        let task = match &worker.task {
+            Some(task) => Some(task.clone()),
+            None => self.find_task(&worker.id).await?,
+        };
+        let Some(task) = task else { return Ok(()) };
+        let stopped = self
+            .client
+            .stop_task()
+            .cluster(&self.settings.cluster)
+            .task(task)
+            .reason("ezlive: the worker was replaced")
+            .send()
+            .await;
+        match stopped {
+            Ok(_) => Ok(()),
+            // ECS forgets a task an hour after it stopped.
+            Err(error) if error.code() == Some("InvalidParameterException") => Ok(()),
+            Err(error) => Err(LaunchError::Failed(DisplayErrorContext(error).to_string())),
+        }
+    }
+}
+
+/// What the error of a RunTask means: ECS says in codes of its own when it
+/// has no room (RunTask, "Errors").
+fn launch_error(error: SdkError<RunTaskError>) -> LaunchError {
+    let text = || DisplayErrorContext(&error).to_string();
+    match error.code() {
+        Some("ThrottlingException" | "PlatformTaskDefinitionIncompatibilityException") | None => {
+            LaunchError::Failed(text())
+        }
+        Some("CapacityProviderNotFoundException" | "ServerException") => {
+            LaunchError::NoCapacity(text())
+        }
+        Some(_) => LaunchError::Failed(text()),
+    }
+}

@@ -1,0 +1,235 @@
+//! A transition, written whole or not at all.
+
+use aws_sdk_dynamodb::types::{Put, TransactWriteItem, Update};
+use domain::ids::WorkerId;
+use domain::job::Transition;
+use domain::worker::{Booking, Worker};
+use jiff::Timestamp;
+
+use super::error::failed_conditions;
+use super::item::{doc, event_item, n, s, worker_item};
+use super::tables::{EXPIRES_AT, key};
+use super::{CommitError, Store, StoreError};
+
+/// The worker's half of a job's transition.
+#[derive(Debug, Clone)]
+pub enum WorkerChange {
+    /// The worker is not concerned.
+    None,
+    /// An idle worker takes the booking.
+    Book {
+        /// Which.
+        worker: WorkerId,
+        /// For what.
+        booking: Booking,
+    },
+    /// A new worker comes into the fleet, booked from the start.
+    Launch {
+        /// Its record, `booting`.
+        worker: Box<Worker>,
+        /// How many workers the fleet may have; `None`: no limit.
+        max_workers: Option<u64>,
+    },
+    /// The worker is free again.
+    Release {
+        /// Which.
+        worker: WorkerId,
+        /// What it was booked for.
+        booking: Booking,
+    },
+    /// The worker leaves the fleet.
+    Close {
+        /// Which.
+        worker: WorkerId,
+        /// Only if its beat still stands here; `None`: in any case.
+        seen_beat: Option<u64>,
+    },
+}
+
+/// Key of the fleet's counter in the table of workers.
+const FLEET: &str = "fleet";
+/// How long the record of a worker that has left is kept, in seconds.
+const CLOSED_KEPT_SECONDS: i64 = 24 * 3600;
+
+impl Store {
+    /// Writes a transition: the job on condition of the version it was made
+    /// from, its event, and the worker's half.
+    ///
+    /// # Errors
+    /// See [`CommitError`]; then nothing was written. After
+    /// `CommitError::Store` the answer may have been lost: read again.
+    pub async fn commit(
+        &self,
+        transition: &Transition,
+        worker: WorkerChange,
+    ) -> Result<(), CommitError> {
+        let now = transition.job.updated_at;
+        let mut items = vec![self.job_update(transition)?, self.event_put(transition)?];
+        items.extend(self.worker_update(&worker, now)?);
+        if let Some(counter) = self.fleet_update(&worker) {
+            items.push(counter);
+        }
+        let sent =
+            self.client.transact_write_items().set_transact_items(Some(items)).send().await;
+        let Err(error) = sent else { return Ok(()) };
+        match failed_conditions(&error).as_deref() {
+            Some([true, ..]) => Err(CommitError::JobChanged),
+            Some([_, _, true, ..]) => Err(CommitError::WorkerChanged),
+            Some([_, _, _, true]) => Err(CommitError::FleetFull),
+            _ => Err(StoreError::of(error).into()),
+        }
+    }
+
+    /// A worker leaves the fleet, or a standby comes into it, without a job.
+    ///
+    /// # Errors
+    /// As [`Store::commit`].
+    pub async fn commit_worker(
+        &self,
+        worker: WorkerChange,
+        now: Timestamp,
+    ) -> Result<(), CommitError> {
+        let items = self.worker_update(&worker, now)?.into_iter().chain(self.fleet_update(&worker));
+        let sent = self
+            .client
+            .transact_write_items()
+            .set_transact_items(Some(items.collect()))
+            .send()
+            .await;
+        let Err(error) = sent else { return Ok(()) };
+        match failed_conditions(&error).as_deref() {
+            Some([true, ..]) => Err(CommitError::WorkerChanged),
+            Some([_, true]) => Err(CommitError::FleetFull),
+            _ => Err(StoreError::of(error).into()),
+        }
+    }
+
+    fn job_update(&self, transition: &Transition) -> Result<TransactWriteItem, StoreError> {
+        let job = &transition.job;
+        let update = Update::builder()
+            .table_name(&self.tables.jobs)
+            .set_key(Some(key("job_id", job.id.as_str())))
+            // `watch_seq` stays as it is: looks and transitions don't disturb each other.
+            .update_expression("SET #state = :state, version = :version, attempt = :attempt, doc = :doc")
+            .condition_expression("version = :from")
+            .expression_attribute_names("#state", "state")
+            .expression_attribute_values(":state", s(job.state.as_str()))
+            .expression_attribute_values(":version", n(job.version))
+            .expression_attribute_values(":attempt", n(job.attempt))
+            .expression_attribute_values(":doc", doc(job)?)
+            .expression_attribute_values(":from", n(transition.from_version))
+            .build()
+            .map_err(misbuilt)?;
+        Ok(TransactWriteItem::builder().update(update).build())
+    }
+
+    fn event_put(&self, transition: &Transition) -> Result<TransactWriteItem, StoreError> {
+        let put = Put::builder()
+            .table_name(&self.tables.events)
+            .set_item(Some(event_item(&transition.event)?))
+            .build()
+            .map_err(misbuilt)?;
+        Ok(TransactWriteItem::builder().put(put).build())
+    }
+
+    fn worker_update(
+        &self,
+        change: &WorkerChange,
+        now: Timestamp,
+    ) -> Result<Option<TransactWriteItem>, StoreError> {
+        let update = |worker: &WorkerId| {
+            Update::builder()
+                .table_name(&self.tables.workers)
+                .set_key(Some(key("worker_id", worker.as_str())))
+                .expression_attribute_names("#state", "state")
+                .expression_attribute_values(":now", s(now.to_string()))
+        };
+        let update = match change {
+            WorkerChange::None => return Ok(None),
+            WorkerChange::Launch { worker, .. } => {
+                let put = Put::builder()
+                    .table_name(&self.tables.workers)
+                    .set_item(Some(worker_item(worker)?))
+                    .condition_expression("attribute_not_exists(worker_id)")
+                    .build()
+                    .map_err(misbuilt)?;
+                return Ok(Some(TransactWriteItem::builder().put(put).build()));
+            }
+            WorkerChange::Book { worker, booking } => update(worker)
+                .update_expression(
+                    "SET #state = :booked, booking_job = :job, booking_attempt = :attempt, \
+                     updated_at = :now REMOVE idle, stats",
+                )
+                .condition_expression("#state = :idle")
+                .expression_attribute_values(":booked", s("booked"))
+                .expression_attribute_values(":idle", s("idle"))
+                .expression_attribute_values(":job", s(booking.job.as_str()))
+                .expression_attribute_values(":attempt", n(booking.attempt)),
+            // A draining worker stays so: it takes no other job.
+            WorkerChange::Release { worker, booking } => update(worker)
+                .update_expression(
+                    "SET #state = :idle, idle = size, updated_at = :now \
+                     REMOVE booking_job, booking_attempt, stats",
+                )
+                .condition_expression(
+                    "#state = :booked AND booking_job = :job AND booking_attempt = :attempt",
+                )
+                .expression_attribute_values(":booked", s("booked"))
+                .expression_attribute_values(":idle", s("idle"))
+                .expression_attribute_values(":job", s(booking.job.as_str()))
+                .expression_attribute_values(":attempt", n(booking.attempt)),
+            WorkerChange::Close { worker, seen_beat } => {
+                let condition = match seen_beat {
+                    Some(_) => "#state <> :closed AND beat = :beat",
+                    None => "attribute_exists(worker_id) AND #state <> :closed",
+                };
+                let expires = now.as_second() + CLOSED_KEPT_SECONDS;
+                let update = update(worker)
+                    .update_expression(
+                        "SET #state = :closed, updated_at = :now, #expires = :expires \
+                         REMOVE idle, booking_job, booking_attempt",
+                    )
+                    .condition_expression(condition)
+                    .expression_attribute_names("#expires", EXPIRES_AT)
+                    .expression_attribute_values(":closed", s("closed"))
+                    .expression_attribute_values(":expires", n(expires));
+                match seen_beat {
+                    Some(beat) => update.expression_attribute_values(":beat", n(beat)),
+                    None => update,
+                }
+            }
+        };
+        let update = update.build().map_err(misbuilt)?;
+        Ok(Some(TransactWriteItem::builder().update(update).build()))
+    }
+
+    /// The fleet's counter, which makes its limit hold under any race.
+    fn fleet_update(&self, change: &WorkerChange) -> Option<TransactWriteItem> {
+        let update = Update::builder()
+            .table_name(&self.tables.workers)
+            .set_key(Some(key("worker_id", FLEET)))
+            .update_expression("ADD live :one");
+        let update = match change {
+            WorkerChange::Launch { max_workers: Some(0), .. } => update
+                .expression_attribute_values(":one", n(1))
+                .condition_expression("attribute_exists(never)"),
+            WorkerChange::Launch { max_workers: Some(max), .. } => update
+                .expression_attribute_values(":one", n(1))
+                .expression_attribute_values(":max", n(max))
+                .condition_expression("attribute_not_exists(live) OR live < :max"),
+            WorkerChange::Launch { max_workers: None, .. } => {
+                update.expression_attribute_values(":one", n(1))
+            }
+            WorkerChange::Close { .. } => update.expression_attribute_values(":one", n(-1)),
+            WorkerChange::None | WorkerChange::Book { .. } | WorkerChange::Release { .. } => {
+                return None;
+            }
+        };
+        update.build().ok().map(|update| TransactWriteItem::builder().update(update).build())
+    }
+}
+
+/// A request that can't be built is a fault of ours, seen in the first test.
+fn misbuilt(error: aws_sdk_dynamodb::error::BuildError) -> StoreError {
+    StoreError::Unavailable(error.to_string())
+}

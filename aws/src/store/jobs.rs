@@ -1,0 +1,261 @@
+//! Jobs: create, read, list, delete, and the chain of looks.
+
+use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, TransactWriteItem};
+use domain::ids::JobId;
+use domain::job::{Job, JobState};
+
+use super::error::failed_conditions;
+use super::item::{Item, event_item, job_item, n, readable, s, stored_job, string};
+use super::tables::{BY_STATE, EXPIRES_AT, key};
+use super::{CommitError, Store, StoreError};
+
+/// How long an `Idempotency-Key` is remembered, in seconds.
+const IDEMPOTENCY_KEPT_SECONDS: i64 = 24 * 3600;
+
+/// A job as read, with where its chain of looks stands.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoredJob {
+    /// The job.
+    pub job: Job,
+    /// The newest link of its chain of looks.
+    pub watch_seq: u64,
+    /// The link that the last sweep saw.
+    pub swept_watch_seq: Option<u64>,
+}
+
+/// A page of jobs, newest first.
+#[derive(Debug, Clone, PartialEq)]
+pub struct JobPage {
+    /// The jobs.
+    pub jobs: Vec<Job>,
+    /// Where the next page starts; `None`: this was the last.
+    pub next: Option<JobId>,
+}
+
+/// What a request with an idempotency key came to.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Created {
+    /// The job is new.
+    New,
+    /// The same request was answered before, with this job.
+    Before(JobId),
+    /// The key was used before, for another body.
+    KeyReused,
+}
+
+/// A client's `Idempotency-Key` and what it stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Idempotency {
+    /// Digest of the key.
+    pub key: String,
+    /// Digest of the body it came with.
+    pub body: String,
+}
+
+impl Store {
+    /// Writes a new job, its first event, and the idempotency record.
+    ///
+    /// # Errors
+    /// [`StoreError`]; then nothing was written.
+    pub async fn create_job(
+        &self,
+        job: &Job,
+        idempotency: Option<&Idempotency>,
+    ) -> Result<Created, StoreError> {
+        let put = |table: &str, item: Item, condition: &str| {
+            Put::builder()
+                .table_name(table)
+                .set_item(Some(item))
+                .condition_expression(condition)
+                .build()
+                .map(|put| TransactWriteItem::builder().put(put).build())
+                .map_err(|error| StoreError::Unavailable(error.to_string()))
+        };
+        let absent = "attribute_not_exists(job_id)";
+        let mut items = vec![
+            put(&self.tables.jobs, job_item(job)?, absent)?,
+            put(&self.tables.events, event_item(&job.created_event())?, absent)?,
+        ];
+        if let Some(idempotency) = idempotency {
+            items.push(put(&self.tables.jobs, idempotency_item(idempotency, job), absent)?);
+        }
+        let sent =
+            self.client.transact_write_items().set_transact_items(Some(items)).send().await;
+        let Err(error) = sent else { return Ok(Created::New) };
+        match (failed_conditions(&error), idempotency) {
+            (Some(failed), Some(idempotency)) if failed.get(2) == Some(&true) => {
+                self.created_before(idempotency).await
+            }
+            _ => Err(StoreError::of(error)),
+        }
+    }
+
+    async fn created_before(&self, idempotency: &Idempotency) -> Result<Created, StoreError> {
+        let item = self.get(&idempotency_key(idempotency)).await?.unwrap_or_default();
+        if string(&item, "body") != Some(&idempotency.body) {
+            return Ok(Created::KeyReused);
+        }
+        let job = string(&item, "created_job").and_then(JobId::parse);
+        job.map(Created::Before).ok_or(StoreError::Conflict)
+    }
+
+    /// Reads a job, with all writes before now.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn job(&self, id: &JobId) -> Result<Option<StoredJob>, StoreError> {
+        self.get(id.as_str()).await?.as_ref().map(stored_job).transpose()
+    }
+
+    async fn get(&self, id: &str) -> Result<Option<Item>, StoreError> {
+        let got = self
+            .client
+            .get_item()
+            .table_name(&self.tables.jobs)
+            .set_key(Some(key("job_id", id)))
+            .consistent_read(true)
+            .send()
+            .await
+            .map_err(StoreError::of)?;
+        Ok(got.item)
+    }
+
+    /// A page of the jobs in these states, newest first, all older than
+    /// `before`. One query for each state: a job's place in the list is its
+    /// id, which sorts by time.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn jobs(
+        &self,
+        states: &[JobState],
+        limit: usize,
+        before: Option<&JobId>,
+    ) -> Result<JobPage, StoreError> {
+        let pages = states.iter().map(|state| self.jobs_in(*state, limit + 1, before));
+        let mut jobs: Vec<Job> =
+            futures::future::try_join_all(pages).await?.into_iter().flatten().collect();
+        jobs.sort_by(|a, b| b.id.cmp(&a.id));
+        // The index lags behind the table: a job may stand in two states at once.
+        jobs.dedup_by(|a, b| a.id == b.id);
+        let more = jobs.len() > limit;
+        jobs.truncate(limit);
+        let next = more.then(|| jobs.last().map(|job| job.id.clone())).flatten();
+        Ok(JobPage { jobs, next })
+    }
+
+    async fn jobs_in(
+        &self,
+        state: JobState,
+        limit: usize,
+        before: Option<&JobId>,
+    ) -> Result<Vec<Job>, StoreError> {
+        let condition = match before {
+            Some(_) => "#state = :state AND job_id < :before",
+            None => "#state = :state",
+        };
+        let query = self
+            .client
+            .query()
+            .table_name(&self.tables.jobs)
+            .index_name(BY_STATE)
+            .key_condition_expression(condition)
+            .expression_attribute_names("#state", "state")
+            .expression_attribute_values(":state", s(state.as_str()))
+            .scan_index_forward(false)
+            .limit(i32::try_from(limit).unwrap_or(i32::MAX));
+        let query = match before {
+            Some(id) => query.expression_attribute_values(":before", s(id.as_str())),
+            None => query,
+        };
+        let page = query.send().await.map_err(StoreError::of)?;
+        Ok(readable(page.items().iter().map(|item| Ok(stored_job(item)?.job))))
+    }
+
+    /// Removes an ended job and its history.
+    ///
+    /// # Errors
+    /// [`CommitError::JobChanged`] where it has changed since it was read.
+    pub async fn delete_job(&self, job: &Job) -> Result<(), CommitError> {
+        let delete = Delete::builder()
+            .table_name(&self.tables.jobs)
+            .set_key(Some(key("job_id", job.id.as_str())))
+            .condition_expression("version = :version")
+            .expression_attribute_values(":version", n(job.version))
+            .build()
+            .map_err(|error| StoreError::Unavailable(error.to_string()))?;
+        let delete = TransactWriteItem::builder().delete(delete).build();
+        let sent = self.client.transact_write_items().transact_items(delete).send().await;
+        if let Err(error) = sent {
+            return Err(match failed_conditions(&error) {
+                Some(_) => CommitError::JobChanged,
+                None => StoreError::of(error).into(),
+            });
+        }
+        Ok(self.delete_events(&job.id).await?)
+    }
+
+    /// Advances a job's chain of looks from `seq` to the next link.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`]: another look was faster, this one is old.
+    pub async fn advance_watch(
+        &self,
+        job: &JobId,
+        attempt: u64,
+        seq: u64,
+    ) -> Result<(), StoreError> {
+        let values = [(":attempt", n(attempt)), (":from", n(seq)), (":to", n(seq + 1))];
+        self.update_job(
+            job,
+            "SET watch_seq = :to",
+            "attempt = :attempt AND watch_seq = :from",
+            values,
+        )
+        .await
+    }
+
+    /// Notes the link that a sweep saw.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`]: the chain has moved on meanwhile.
+    pub async fn note_watch(&self, job: &JobId, seq: u64) -> Result<(), StoreError> {
+        let values = [(":seq", n(seq))];
+        self.update_job(job, "SET swept_watch_seq = :seq", "watch_seq = :seq", values).await
+    }
+
+    async fn update_job<const N: usize>(
+        &self,
+        job: &JobId,
+        update: &str,
+        condition: &str,
+        values: [(&str, AttributeValue); N],
+    ) -> Result<(), StoreError> {
+        let values = values.map(|(name, value)| (name.to_owned(), value));
+        self.client
+            .update_item()
+            .table_name(&self.tables.jobs)
+            .set_key(Some(key("job_id", job.as_str())))
+            .update_expression(update)
+            .condition_expression(condition)
+            .set_expression_attribute_values(Some(values.into()))
+            .send()
+            .await
+            .map_err(StoreError::of)?;
+        Ok(())
+    }
+}
+
+fn idempotency_key(idempotency: &Idempotency) -> String {
+    format!("idempotency/{}", idempotency.key)
+}
+
+fn idempotency_item(idempotency: &Idempotency, job: &Job) -> Item {
+    let expires = job.created_at.as_second() + IDEMPOTENCY_KEPT_SECONDS;
+    Item::from([
+        ("job_id".to_owned(), s(idempotency_key(idempotency))),
+        ("body".to_owned(), s(&idempotency.body)),
+        ("created_job".to_owned(), s(job.id.as_str())),
+        (EXPIRES_AT.to_owned(), n(expires)),
+    ])
+}

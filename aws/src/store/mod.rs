@@ -1,0 +1,42 @@
+//! The records: jobs, workers, their history. DynamoDB is the truth.
+//!
+//! Every transition is one transaction: the job on condition of the version
+//! that was read, its event, and where it applies the worker, the fleet's
+//! counter and the idempotency record. No request scans a table, and the
+//! number of calls to place a job does not grow with the fleet.
+//!
+//! | table | key | indexes |
+//! |---|---|---|
+//! | jobs | `job_id` | `by-state` (`state`, `job_id`) |
+//! | workers | `worker_id` | `by-state` (`state`, `worker_id`), sparse `idle` (`idle`, `worker_id`) |
+//! | events | `job_id`, `seq` | |
+
+mod commit;
+mod error;
+mod events;
+mod item;
+mod jobs;
+mod tables;
+mod workers;
+
+use aws_sdk_dynamodb::Client;
+
+pub use commit::WorkerChange;
+pub use error::{CommitError, StoreError};
+pub use jobs::{Created, Idempotency, JobPage, StoredJob};
+pub use tables::TableNames;
+pub use workers::Expected;
+
+/// The records, behind the domain's words.
+#[derive(Debug, Clone)]
+pub struct Store {
+    client: Client,
+    tables: TableNames,
+}
+
+impl Store {
+    /// The records in these tables.
+    pub fn new(client: Client, tables: TableNames) -> Self {
+        Self { client, tables }
+    }
+}

@@ -1,0 +1,25 @@
+//! Logs: one setup for every binary.
+
+use tracing_subscriber::EnvFilter;
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// One JSON object a line, for CloudWatch.
+    Json,
+    /// For people.
+    Text,
+}
+
+/// Sends logs to standard error; `EZLIVE_LOG` sets the filter (`info` where it
+/// is not set). A second call changes nothing.
+pub fn init(format: LogFormat) {
+    let filter = EnvFilter::try_from_env("EZLIVE_LOG")
+        .unwrap_or_else(|_| EnvFilter::new("info,aws_config=warn,hyper=warn"));
+    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let set = match format {
+        LogFormat::Json => logs.json().flatten_event(true).try_init(),
+        LogFormat::Text => logs.compact().try_init(),
+    };
+    drop(set);
+}

@@ -1,0 +1,329 @@
+//! The state machine of a job: one function, every transition.
+//!
+//! An illegal change is an error, never a silent no-op; that repeating a
+//! wish is harmless is for the API to see (`already_wants`).
+
+use jiff::Timestamp;
+use thiserror::Error;
+
+use super::{Desired, Ingest, Job, JobState, Reason, Totals};
+use crate::event::{Event, EventKind};
+use crate::ids::{StreamKey, WorkerId};
+use crate::spec::Spec;
+
+/// What may happen to a job. Those of a worker hold for the attempt the
+/// caller read; the write's version condition keeps others out.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Change {
+    /// Scheduler: a worker was booked or is being launched.
+    Book {
+        /// Which.
+        worker: WorkerId,
+    },
+    /// Scheduler: no worker could be had; the job waits.
+    NotPlaced {
+        /// Why.
+        reason: Reason,
+    },
+    /// Scheduler: the worker is dead, or its launch came to nothing.
+    LoseWorker {
+        /// How that was found.
+        reason: Reason,
+        /// What the attempt had added up to.
+        totals: Totals,
+    },
+    /// Scheduler: the worker did not stop in time.
+    ForceStop {
+        /// What the attempt had added up to.
+        totals: Totals,
+    },
+    /// Worker: it listens, or has begun to connect.
+    Listen {
+        /// Where to push; `None` for a pulled input.
+        ingest: Option<Ingest>,
+    },
+    /// Worker: the first segment of a run is published.
+    StartInput,
+    /// Worker: the input went away, and it waits for it to come back.
+    LoseInput {
+        /// What was seen.
+        reason: Reason,
+    },
+    /// Worker: a run ended before its time; the next one follows.
+    EndRun {
+        /// What was seen.
+        reason: Reason,
+    },
+    /// Worker: the channel is held.
+    Pause,
+    /// Worker: the playlists are ended and the worker is free.
+    Finish {
+        /// Why, where nobody asked for it.
+        reason: Option<Reason>,
+        /// What the attempt added up to.
+        totals: Totals,
+    },
+    /// Worker: the channel can't go on.
+    Fail {
+        /// Why.
+        reason: Reason,
+        /// What the attempt added up to.
+        totals: Totals,
+    },
+    /// Worker: it must leave; another one is to go on.
+    HandBack {
+        /// Why.
+        reason: Reason,
+        /// What the attempt added up to.
+        totals: Totals,
+    },
+    /// Client: off.
+    RequestStop,
+    /// Client: hold.
+    RequestPause,
+    /// Client: on air.
+    RequestResume,
+    /// Client: another spec, for the next start.
+    ReplaceSpec {
+        /// The new one.
+        spec: Spec,
+    },
+    /// Client: a new stream key.
+    RotateKey {
+        /// The new one.
+        key: StreamKey,
+    },
+}
+
+/// A job after a change, and the record of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Transition {
+    /// The version the job had before: what the write depends on.
+    pub from_version: u64,
+    /// The job after the change.
+    pub job: Job,
+    /// The history's record.
+    pub event: Event,
+}
+
+/// A change that the job's state does not allow.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("a job that is {} can't be {wanted}", state.as_str())]
+pub struct IllegalChange {
+    /// The state the job is in.
+    pub state: JobState,
+    /// What was wanted, as a participle.
+    pub wanted: &'static str,
+}
+
+impl Job {
+    /// The first record of a new job's history.
+    pub fn created_event(&self) -> Event {
+        self.event(EventKind::Created, None, None)
+    }
+
+    /// Whether the client's wish is what the job is already set to: then
+    /// there is nothing to do.
+    pub fn already_wants(&self, desired: Desired) -> bool {
+        match desired {
+            Desired::Stop => self.desired == Desired::Stop,
+            wish => self.desired == wish && !self.state.is_ended(),
+        }
+    }
+
+    /// The job after a change.
+    ///
+    /// # Errors
+    /// [`IllegalChange`] where the state does not allow it; the job is as it was.
+    pub fn apply(&self, change: Change, now: Timestamp) -> Result<Transition, IllegalChange> {
+        let kind = change.kind();
+        let reason = change.reason();
+        let mut job = self.clone();
+        let next = job.next_state(change)?;
+        job.state = next;
+        job.version += 1;
+        job.updated_at = now;
+        // A reason explains the state it was given for and no later one.
+        if reason.is_some() || next != self.state {
+            job.reason.clone_from(&reason);
+        }
+        // The event names the worker it is about, also where it frees it.
+        let worker_id = job.worker_id.clone().or_else(|| self.worker_id.clone());
+        let mut event = job.event(kind, Some(self.state), reason);
+        event.worker_id = worker_id;
+        Ok(Transition { from_version: self.version, job, event })
+    }
+
+    fn event(&self, kind: EventKind, from: Option<JobState>, reason: Option<Reason>) -> Event {
+        Event {
+            job_id: self.id.clone(),
+            seq: self.version,
+            at: self.updated_at,
+            kind,
+            from,
+            to: self.state,
+            attempt: self.attempt,
+            worker_id: self.worker_id.clone(),
+            reason,
+        }
+    }
+
+    /// Changes the fields that belong to the change and names the next state.
+    fn next_state(&mut self, change: Change) -> Result<JobState, IllegalChange> {
+        use JobState as S;
+        let state = self.state;
+        let next = match (change, state) {
+            (Change::Book { worker }, S::Created) => {
+                self.attempt += 1;
+                self.worker_id = Some(worker);
+                S::Assigned
+            }
+            (Change::NotPlaced { .. }, S::Created) => S::Created,
+
+            (Change::Listen { ingest }, S::Assigned | S::Running | S::Paused) => {
+                if let Some(ingest) = &ingest {
+                    self.ingest_port = Some(ingest.port);
+                }
+                self.ingest = ingest;
+                S::Running
+            }
+            (Change::StartInput, S::Running) => {
+                self.failures = 0;
+                S::Streaming
+            }
+            (Change::LoseInput { .. }, S::Streaming) => S::Running,
+            (Change::EndRun { .. }, S::Running | S::Streaming) => S::Running,
+            (Change::Pause, S::Assigned | S::Running | S::Streaming) => S::Paused,
+
+            (Change::RequestStop, S::Created) => {
+                self.desired = Desired::Stop;
+                S::Stopped
+            }
+            (Change::RequestStop, placed) if placed.is_placed() => {
+                self.desired = Desired::Stop;
+                S::Stopping
+            }
+            (Change::RequestPause, open) if self.desired != Desired::Stop && !open.is_ended() => {
+                self.desired = Desired::Pause;
+                open
+            }
+            (Change::RequestResume, S::Stopped | S::Failed) => {
+                self.desired = Desired::Run;
+                self.failures = 0;
+                S::Created
+            }
+            (Change::RequestResume, open) if self.desired != Desired::Stop => {
+                self.desired = Desired::Run;
+                open
+            }
+            (Change::ReplaceSpec { spec }, S::Stopped | S::Failed) => {
+                self.spec = spec;
+                state
+            }
+            (Change::RotateKey { key }, _) => {
+                self.stream_key = key;
+                state
+            }
+
+            (Change::LoseWorker { totals, .. } | Change::HandBack { totals, .. }, placed)
+                if placed.is_placed() =>
+            {
+                if matches!(state, S::Assigned | S::Running) {
+                    self.failures += 1;
+                }
+                self.free_worker(totals);
+                if self.desired == Desired::Stop { S::Stopped } else { S::Created }
+            }
+            (Change::ForceStop { totals }, S::Stopping) => {
+                // A new attempt, so that whatever the worker still does is fenced.
+                self.attempt += 1;
+                self.free_worker(totals);
+                S::Stopped
+            }
+            (Change::Finish { totals, .. }, placed) if placed.is_placed() => {
+                self.desired = Desired::Stop;
+                self.free_worker(totals);
+                S::Stopped
+            }
+            (Change::Fail { totals, .. }, placed) if placed.is_placed() => {
+                self.free_worker(totals);
+                // Stop wins: a job that was to stop has stopped, however it came.
+                if self.desired == Desired::Stop {
+                    S::Stopped
+                } else {
+                    self.desired = Desired::Stop;
+                    S::Failed
+                }
+            }
+            (change, state) => return Err(IllegalChange { state, wanted: change.wanted() }),
+        };
+        Ok(next)
+    }
+
+    fn free_worker(&mut self, totals: Totals) {
+        self.worker_id = None;
+        self.ingest = None;
+        self.totals = self.totals + totals;
+    }
+}
+
+impl Change {
+    fn kind(&self) -> EventKind {
+        match self {
+            Self::Book { .. } => EventKind::Booked,
+            Self::NotPlaced { .. } => EventKind::NotPlaced,
+            Self::LoseWorker { .. } => EventKind::WorkerLost,
+            Self::ForceStop { .. } => EventKind::StopForced,
+            Self::Listen { .. } => EventKind::Listening,
+            Self::StartInput => EventKind::InputStarted,
+            Self::LoseInput { .. } => EventKind::InputLost,
+            Self::EndRun { .. } => EventKind::RunEnded,
+            Self::Pause => EventKind::Paused,
+            Self::Finish { .. } => EventKind::Stopped,
+            Self::Fail { .. } => EventKind::Failed,
+            Self::HandBack { .. } => EventKind::HandedBack,
+            Self::RequestStop => EventKind::StopRequested,
+            Self::RequestPause => EventKind::PauseRequested,
+            Self::RequestResume => EventKind::ResumeRequested,
+            Self::ReplaceSpec { .. } => EventKind::SpecReplaced,
+            Self::RotateKey { .. } => EventKind::KeyRotated,
+        }
+    }
+
+    fn wanted(&self) -> &'static str {
+        match self {
+            Self::Book { .. } | Self::NotPlaced { .. } => "placed",
+            Self::LoseWorker { .. } | Self::HandBack { .. } => "taken from its worker",
+            Self::ForceStop { .. } => "forced to stop",
+            Self::Listen { .. } => "listening",
+            Self::StartInput => "streaming",
+            Self::LoseInput { .. } | Self::EndRun { .. } => "waiting for input",
+            Self::Pause | Self::RequestPause => "paused",
+            Self::Finish { .. } | Self::RequestStop => "stopped",
+            Self::Fail { .. } => "failed",
+            Self::RequestResume => "resumed",
+            Self::ReplaceSpec { .. } => "given another spec; stop it first",
+            Self::RotateKey { .. } => "given another key",
+        }
+    }
+
+    fn reason(&self) -> Option<Reason> {
+        match self {
+            Self::NotPlaced { reason }
+            | Self::LoseWorker { reason, .. }
+            | Self::LoseInput { reason }
+            | Self::EndRun { reason }
+            | Self::Fail { reason, .. }
+            | Self::HandBack { reason, .. } => Some(reason.clone()),
+            Self::Finish { reason, .. } => reason.clone(),
+            Self::ForceStop { .. } => Some(Reason::new(
+                super::ReasonCode::StopForced,
+                "the worker did not stop in time and was ended",
+            )),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
