@@ -27,13 +27,17 @@ pub struct EnvironmentError {
 /// # Errors
 /// [`EnvironmentError`] where it is absent or empty.
 pub fn required(variable: &'static str) -> Result<String, EnvironmentError> {
-    optional(variable)
-        .ok_or_else(|| EnvironmentError { variable, fault: "is not set".to_owned() })
+    optional(variable).ok_or_else(|| EnvironmentError {
+        variable,
+        fault: "is not set".to_owned(),
+    })
 }
 
 /// A variable that may be there.
 pub fn optional(variable: &'static str) -> Option<String> {
-    std::env::var(variable).ok().filter(|value| !value.is_empty())
+    std::env::var(variable)
+        .ok()
+        .filter(|value| !value.is_empty())
 }
 
 /// A variable of some type, or its default.
@@ -44,7 +48,9 @@ pub fn parsed<T: FromStr>(variable: &'static str, default: T) -> Result<T, Envir
 where
     T::Err: std::fmt::Display,
 {
-    let Some(value) = optional(variable) else { return Ok(default) };
+    let Some(value) = optional(variable) else {
+        return Ok(default);
+    };
     value.parse().map_err(|error| EnvironmentError {
         variable,
         fault: format!("can't be read: {error}"),

@@ -83,10 +83,19 @@ impl EcsLauncher {
 
     fn overrides(&self, worker: &WorkerId, size: WorkerSize) -> TaskOverride {
         let (cpu, memory) = Self::resources(size);
-        let id = KeyValuePair::builder().name("EZLIVE_WORKER_ID").value(worker.as_str()).build();
-        let container =
-            ContainerOverride::builder().name(&self.settings.container).environment(id).build();
-        TaskOverride::builder().cpu(cpu).memory(memory).container_overrides(container).build()
+        let id = KeyValuePair::builder()
+            .name("EZLIVE_WORKER_ID")
+            .value(worker.as_str())
+            .build();
+        let container = ContainerOverride::builder()
+            .name(&self.settings.container)
+            .environment(id)
+            .build();
+        TaskOverride::builder()
+            .cpu(cpu)
+            .memory(memory)
+            .container_overrides(container)
+            .build()
     }
 
     fn network(&self) -> Result<NetworkConfiguration, LaunchError> {
@@ -96,7 +105,9 @@ impl EcsLauncher {
             .assign_public_ip(AssignPublicIp::Enabled)
             .build()
             .map_err(|error| LaunchError::Failed(error.to_string()))?;
-        Ok(NetworkConfiguration::builder().awsvpc_configuration(vpc).build())
+        Ok(NetworkConfiguration::builder()
+            .awsvpc_configuration(vpc)
+            .build())
     }
 
     /// The task that was started for this worker, where nobody noted it.

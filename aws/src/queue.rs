@@ -46,7 +46,10 @@ impl JobQueue for SqsQueue {
         let body = serde_json::to_string(message).map_err(|error| QueueError(error.to_string()))?;
         // SQS counts delays in whole seconds; rounded up, so that no look
         // comes early.
-        let seconds = delay.as_millis().div_ceil(1000).min(LONGEST_DELAY_SECONDS.into());
+        let seconds = delay
+            .as_millis()
+            .div_ceil(1000)
+            .min(LONGEST_DELAY_SECONDS.into());
         self.client
             .send_message()
             .queue_url(&self.url)

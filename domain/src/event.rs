@@ -54,6 +54,8 @@ pub enum EventKind {
     Paused,
     /// The client asked for a stop.
     StopRequested,
+    /// The client asked for a deletion.
+    DeleteRequested,
     /// The client asked for a pause.
     PauseRequested,
     /// The client asked to go on.

@@ -23,6 +23,11 @@ pub enum Message {
         /// The attempt that was to stop.
         attempt: u64,
     },
+    /// Remove this job, which its client has deleted, once it has ended.
+    Delete {
+        /// The job.
+        job: JobId,
+    },
     /// The worker's task (or process) has ended.
     TaskStopped {
         /// The worker it ran.
@@ -57,7 +62,13 @@ mod tests {
     fn the_wire_form_is_fixed() {
         let job = JobId::parse("019a0000-0000-7000-8000-000000000001").unwrap();
         let worker = WorkerId::parse("019a0000-0000-7000-8000-000000000002").unwrap();
-        let watch = Watch { job: job.clone(), attempt: 3, watch_seq: 7, seen_beat: 41, unmoved: 2 };
+        let watch = Watch {
+            job: job.clone(),
+            attempt: 3,
+            watch_seq: 7,
+            seen_beat: 41,
+            unmoved: 2,
+        };
         let fixtures = [
             (
                 Message::Schedule { job: job.clone() },
@@ -66,6 +77,10 @@ mod tests {
             (
                 Message::Watch(watch),
                 r#"{"type":"watch","job":"019a0000-0000-7000-8000-000000000001","attempt":3,"watch_seq":7,"seen_beat":41,"unmoved":2}"#,
+            ),
+            (
+                Message::Delete { job: job.clone() },
+                r#"{"type":"delete","job":"019a0000-0000-7000-8000-000000000001"}"#,
             ),
             (
                 Message::StopBy { job, attempt: 3 },

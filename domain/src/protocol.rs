@@ -81,7 +81,9 @@ pub enum OnSchedule {
 
 /// Decides on `Schedule` for a job and the worker it is booked on.
 pub fn on_schedule(job: Option<&Job>, worker: Option<&Worker>) -> OnSchedule {
-    let Some(job) = job else { return OnSchedule::Drop };
+    let Some(job) = job else {
+        return OnSchedule::Drop;
+    };
     match job.state {
         JobState::Created if job.desired != Desired::Stop => OnSchedule::Place,
         JobState::Assigned if is_booting(worker) => OnSchedule::DriveLaunch,
@@ -114,17 +116,27 @@ pub fn on_watch(
         return OnWatch::Drop;
     }
     let Some(worker) = worker.filter(|worker| worker.state != WorkerState::Closed) else {
-        return OnWatch::Dead(Reason::new(ReasonCode::WorkerLost, "the worker's record is gone"));
+        return OnWatch::Dead(Reason::new(
+            ReasonCode::WorkerLost,
+            "the worker's record is gone",
+        ));
     };
     let moved = worker.beat != watch.seen_beat;
     let unmoved = if moved { 0 } else { watch.unmoved + 1 };
     let booting = worker.state == WorkerState::Booting;
-    let patience = if booting { timing.launch_looks() } else { LOOKS_PER_LEASE };
+    let patience = if booting {
+        timing.launch_looks()
+    } else {
+        LOOKS_PER_LEASE
+    };
     if unmoved >= patience {
         return OnWatch::Dead(if booting {
             Reason::new(
                 ReasonCode::LaunchTimeout,
-                format!("the worker did not register within {:?}", timing.launch_deadline),
+                format!(
+                    "the worker did not register within {:?}",
+                    timing.launch_deadline
+                ),
             )
         } else {
             Reason::new(
@@ -163,7 +175,11 @@ pub fn on_sweep_job(job: &Job, watch_seq: u64, swept_watch_seq: Option<u64>) -> 
     if !job.state.is_placed() {
         return OnSweepJob::Schedule;
     }
-    if swept_watch_seq == Some(watch_seq) { OnSweepJob::RestartWatch } else { OnSweepJob::NoteWatch }
+    if swept_watch_seq == Some(watch_seq) {
+        OnSweepJob::RestartWatch
+    } else {
+        OnSweepJob::NoteWatch
+    }
 }
 
 /// What the sweep does about an open worker.
@@ -206,7 +222,9 @@ pub enum Assignment {
 
 /// Decides what a worker does for the attempt it is booked for.
 pub fn assignment(job: Option<&Job>, worker: &Worker) -> Assignment {
-    let Some((job, booking)) = job.zip(worker.booking.as_ref()) else { return Assignment::Gone };
+    let Some((job, booking)) = job.zip(worker.booking.as_ref()) else {
+        return Assignment::Gone;
+    };
     if !job.is_booked_on(&worker.id, booking.attempt) {
         return Assignment::Gone;
     }

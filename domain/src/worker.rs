@@ -76,9 +76,15 @@ impl WorkerState {
 
     /// Reads the API's spelling.
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::Booting, Self::Idle, Self::Booked, Self::Draining, Self::Closed]
-            .into_iter()
-            .find(|state| state.as_str() == text)
+        [
+            Self::Booting,
+            Self::Idle,
+            Self::Booked,
+            Self::Draining,
+            Self::Closed,
+        ]
+        .into_iter()
+        .find(|state| state.as_str() == text)
     }
 }
 

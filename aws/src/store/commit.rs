@@ -7,7 +7,7 @@ use domain::worker::{Booking, Worker};
 use jiff::Timestamp;
 
 use super::error::failed_conditions;
-use super::item::{doc, event_item, n, s, worker_item};
+use super::item::{doc, event_item, index_state, n, s, worker_item};
 use super::tables::{EXPIRES_AT, key};
 use super::{CommitError, Store, StoreError};
 
@@ -69,8 +69,12 @@ impl Store {
         if let Some(counter) = self.fleet_update(&worker) {
             items.push(counter);
         }
-        let sent =
-            self.client.transact_write_items().set_transact_items(Some(items)).send().await;
+        let sent = self
+            .client
+            .transact_write_items()
+            .set_transact_items(Some(items))
+            .send()
+            .await;
         let Err(error) = sent else { return Ok(()) };
         match failed_conditions(&error).as_deref() {
             Some([true, ..]) => Err(CommitError::JobChanged),
@@ -89,7 +93,10 @@ impl Store {
         worker: WorkerChange,
         now: Timestamp,
     ) -> Result<(), CommitError> {
-        let items = self.worker_update(&worker, now)?.into_iter().chain(self.fleet_update(&worker));
+        let items = self
+            .worker_update(&worker, now)?
+            .into_iter()
+            .chain(self.fleet_update(&worker));
         let sent = self
             .client
             .transact_write_items()
@@ -110,10 +117,12 @@ impl Store {
             .table_name(&self.tables.jobs)
             .set_key(Some(key("job_id", job.id.as_str())))
             // `watch_seq` stays as it is: looks and transitions don't disturb each other.
-            .update_expression("SET #state = :state, version = :version, attempt = :attempt, doc = :doc")
+            .update_expression(
+                "SET #state = :state, version = :version, attempt = :attempt, doc = :doc",
+            )
             .condition_expression("version = :from")
             .expression_attribute_names("#state", "state")
-            .expression_attribute_values(":state", s(job.state.as_str()))
+            .expression_attribute_values(":state", s(index_state(job)))
             .expression_attribute_values(":version", n(job.version))
             .expression_attribute_values(":attempt", n(job.attempt))
             .expression_attribute_values(":doc", doc(job)?)
@@ -210,22 +219,31 @@ impl Store {
             .set_key(Some(key("worker_id", FLEET)))
             .update_expression("ADD live :one");
         let update = match change {
-            WorkerChange::Launch { max_workers: Some(0), .. } => update
+            WorkerChange::Launch {
+                max_workers: Some(0),
+                ..
+            } => update
                 .expression_attribute_values(":one", n(1))
                 .condition_expression("attribute_exists(never)"),
-            WorkerChange::Launch { max_workers: Some(max), .. } => update
+            WorkerChange::Launch {
+                max_workers: Some(max),
+                ..
+            } => update
                 .expression_attribute_values(":one", n(1))
                 .expression_attribute_values(":max", n(max))
                 .condition_expression("attribute_not_exists(live) OR live < :max"),
-            WorkerChange::Launch { max_workers: None, .. } => {
-                update.expression_attribute_values(":one", n(1))
-            }
+            WorkerChange::Launch {
+                max_workers: None, ..
+            } => update.expression_attribute_values(":one", n(1)),
             WorkerChange::Close { .. } => update.expression_attribute_values(":one", n(-1)),
             WorkerChange::None | WorkerChange::Book { .. } | WorkerChange::Release { .. } => {
                 return None;
             }
         };
-        update.build().ok().map(|update| TransactWriteItem::builder().update(update).build())
+        update
+            .build()
+            .ok()
+            .map(|update| TransactWriteItem::builder().update(update).build())
     }
 }
 

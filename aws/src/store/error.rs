@@ -65,8 +65,10 @@ pub(super) fn failed_conditions<R>(
         return None;
     };
     let reasons = cancelled.cancellation_reasons();
-    let failed: Vec<bool> =
-        reasons.iter().map(|reason| reason.code() == Some("ConditionalCheckFailed")).collect();
+    let failed: Vec<bool> = reasons
+        .iter()
+        .map(|reason| reason.code() == Some("ConditionalCheckFailed"))
+        .collect();
     // Without a failed condition it was a conflict with another transaction.
     failed.contains(&true).then_some(failed)
 }

@@ -41,7 +41,9 @@ impl Store {
         let mut after = 0;
         loop {
             let events = self.events(job, after, 100).await?;
-            let Some(last) = events.last() else { return Ok(()) };
+            let Some(last) = events.last() else {
+                return Ok(());
+            };
             after = last.seq;
             for batch in events.chunks(BATCH) {
                 self.delete_batch(batch).await?;
@@ -69,7 +71,9 @@ impl Store {
                 .await
                 .map_err(StoreError::of)?;
             // A busy table takes part of a batch.
-            let left = written.unprocessed_items().and_then(|left| left.get(&self.tables.events));
+            let left = written
+                .unprocessed_items()
+                .and_then(|left| left.get(&self.tables.events));
             requests = left.cloned().unwrap_or_default();
         }
         Ok(())

@@ -19,6 +19,9 @@ use super::jobs::StoredJob;
 /// A DynamoDB item.
 pub(super) type Item = HashMap<String, AttributeValue>;
 
+/// The place of jobs that are to be deleted in the index `by-state`.
+pub(super) const DELETING: &str = "deleting";
+
 /// A string attribute.
 pub(super) fn s(value: impl Into<String>) -> AttributeValue {
     AttributeValue::S(value.into())
@@ -31,22 +34,34 @@ pub(super) fn n(value: impl ToString) -> AttributeValue {
 
 /// A value as a JSON document attribute.
 pub(super) fn doc(value: &impl Serialize) -> Result<AttributeValue, StoreError> {
-    serde_json::to_string(value).map(AttributeValue::S).map_err(|error| StoreError::Unreadable {
-        item: "(being written)".to_owned(),
-        fault: error.to_string(),
-    })
+    serde_json::to_string(value)
+        .map(AttributeValue::S)
+        .map_err(|error| StoreError::Unreadable {
+            item: "(being written)".to_owned(),
+            fault: error.to_string(),
+        })
 }
 
 /// The attributes of a new job.
 pub(super) fn job_item(job: &Job) -> Result<Item, StoreError> {
     Ok(Item::from([
         ("job_id".to_owned(), s(job.id.as_str())),
-        ("state".to_owned(), s(job.state.as_str())),
+        ("state".to_owned(), s(index_state(job))),
         ("version".to_owned(), n(job.version)),
         ("attempt".to_owned(), n(job.attempt)),
         ("watch_seq".to_owned(), n(0)),
         ("doc".to_owned(), doc(job)?),
     ]))
+}
+
+/// Where a job stands in the index `by-state`: one that is to be deleted has
+/// ended for its client, and stands where the sweep finds it.
+pub(super) fn index_state(job: &Job) -> &'static str {
+    if job.is_to_be_deleted() {
+        DELETING
+    } else {
+        job.state.as_str()
+    }
 }
 
 /// Reads a job's item.
@@ -97,7 +112,9 @@ pub(super) fn worker(item: &Item) -> Result<Worker, StoreError> {
         None => None,
     };
     let time = |attribute: &str| {
-        text(attribute)?.parse().map_err(|_| unreadable(&id, &format!("{attribute} is no time")))
+        text(attribute)?
+            .parse()
+            .map_err(|_| unreadable(&id, &format!("{attribute} is no time")))
     };
     Ok(Worker {
         id: WorkerId::parse(text("worker_id")?)
@@ -134,7 +151,11 @@ pub(super) fn event(item: &Item) -> Result<Event, StoreError> {
 /// that asks for a look, and blocks nothing.
 pub(super) fn readable<T>(records: impl Iterator<Item = Result<T, StoreError>>) -> Vec<T> {
     records
-        .filter_map(|record| record.inspect_err(|error| tracing::error!(%error, "poison")).ok())
+        .filter_map(|record| {
+            record
+                .inspect_err(|error| tracing::error!(%error, "poison"))
+                .ok()
+        })
         .collect()
 }
 
@@ -159,5 +180,8 @@ fn name(table: &str, item: &Item, key: &str) -> String {
 }
 
 fn unreadable(item: &str, fault: &str) -> StoreError {
-    StoreError::Unreadable { item: item.to_owned(), fault: fault.to_owned() }
+    StoreError::Unreadable {
+        item: item.to_owned(),
+        fault: fault.to_owned(),
+    }
 }

@@ -5,7 +5,7 @@ use domain::ids::JobId;
 use domain::job::{Job, JobState};
 
 use super::error::failed_conditions;
-use super::item::{Item, event_item, job_item, n, readable, s, stored_job, string};
+use super::item::{DELETING, Item, event_item, job_item, n, readable, s, stored_job, string};
 use super::tables::{BY_STATE, EXPIRES_AT, key};
 use super::{CommitError, Store, StoreError};
 
@@ -74,14 +74,28 @@ impl Store {
         let absent = "attribute_not_exists(job_id)";
         let mut items = vec![
             put(&self.tables.jobs, job_item(job)?, absent)?,
-            put(&self.tables.events, event_item(&job.created_event())?, absent)?,
+            put(
+                &self.tables.events,
+                event_item(&job.created_event())?,
+                absent,
+            )?,
         ];
         if let Some(idempotency) = idempotency {
-            items.push(put(&self.tables.jobs, idempotency_item(idempotency, job), absent)?);
+            items.push(put(
+                &self.tables.jobs,
+                idempotency_item(idempotency, job),
+                absent,
+            )?);
         }
-        let sent =
-            self.client.transact_write_items().set_transact_items(Some(items)).send().await;
-        let Err(error) = sent else { return Ok(Created::New) };
+        let sent = self
+            .client
+            .transact_write_items()
+            .set_transact_items(Some(items))
+            .send()
+            .await;
+        let Err(error) = sent else {
+            return Ok(Created::New);
+        };
         match (failed_conditions(&error), idempotency) {
             (Some(failed), Some(idempotency)) if failed.get(2) == Some(&true) => {
                 self.created_before(idempotency).await
@@ -91,7 +105,10 @@ impl Store {
     }
 
     async fn created_before(&self, idempotency: &Idempotency) -> Result<Created, StoreError> {
-        let item = self.get(&idempotency_key(idempotency)).await?.unwrap_or_default();
+        let item = self
+            .get(&idempotency_key(idempotency))
+            .await?
+            .unwrap_or_default();
         if string(&item, "body") != Some(&idempotency.body) {
             return Ok(Created::KeyReused);
         }
@@ -104,7 +121,11 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn job(&self, id: &JobId) -> Result<Option<StoredJob>, StoreError> {
-        self.get(id.as_str()).await?.as_ref().map(stored_job).transpose()
+        self.get(id.as_str())
+            .await?
+            .as_ref()
+            .map(stored_job)
+            .transpose()
     }
 
     async fn get(&self, id: &str) -> Result<Option<Item>, StoreError> {
@@ -132,21 +153,36 @@ impl Store {
         limit: usize,
         before: Option<&JobId>,
     ) -> Result<JobPage, StoreError> {
-        let pages = states.iter().map(|state| self.jobs_in(*state, limit + 1, before));
-        let mut jobs: Vec<Job> =
-            futures::future::try_join_all(pages).await?.into_iter().flatten().collect();
+        let pages = states
+            .iter()
+            .map(|state| self.jobs_in(state.as_str(), limit + 1, before));
+        let mut jobs: Vec<Job> = futures::future::try_join_all(pages)
+            .await?
+            .into_iter()
+            .flatten()
+            .collect();
         jobs.sort_by(|a, b| b.id.cmp(&a.id));
         // The index lags behind the table: a job may stand in two states at once.
         jobs.dedup_by(|a, b| a.id == b.id);
         let more = jobs.len() > limit;
         jobs.truncate(limit);
-        let next = more.then(|| jobs.last().map(|job| job.id.clone())).flatten();
+        let next = more
+            .then(|| jobs.last().map(|job| job.id.clone()))
+            .flatten();
         Ok(JobPage { jobs, next })
+    }
+
+    /// Jobs that are to be deleted and have ended.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn jobs_to_delete(&self, limit: usize) -> Result<Vec<Job>, StoreError> {
+        self.jobs_in(DELETING, limit, None).await
     }
 
     async fn jobs_in(
         &self,
-        state: JobState,
+        state: &str,
         limit: usize,
         before: Option<&JobId>,
     ) -> Result<Vec<Job>, StoreError> {
@@ -161,7 +197,7 @@ impl Store {
             .index_name(BY_STATE)
             .key_condition_expression(condition)
             .expression_attribute_names("#state", "state")
-            .expression_attribute_values(":state", s(state.as_str()))
+            .expression_attribute_values(":state", s(state))
             .scan_index_forward(false)
             .limit(i32::try_from(limit).unwrap_or(i32::MAX));
         let query = match before {
@@ -169,7 +205,9 @@ impl Store {
             None => query,
         };
         let page = query.send().await.map_err(StoreError::of)?;
-        Ok(readable(page.items().iter().map(|item| Ok(stored_job(item)?.job))))
+        Ok(readable(
+            page.items().iter().map(|item| Ok(stored_job(item)?.job)),
+        ))
     }
 
     /// Removes an ended job and its history.
@@ -185,7 +223,12 @@ impl Store {
             .build()
             .map_err(|error| StoreError::Unavailable(error.to_string()))?;
         let delete = TransactWriteItem::builder().delete(delete).build();
-        let sent = self.client.transact_write_items().transact_items(delete).send().await;
+        let sent = self
+            .client
+            .transact_write_items()
+            .transact_items(delete)
+            .send()
+            .await;
         if let Err(error) = sent {
             return Err(match failed_conditions(&error) {
                 Some(_) => CommitError::JobChanged,
@@ -205,7 +248,11 @@ impl Store {
         attempt: u64,
         seq: u64,
     ) -> Result<(), StoreError> {
-        let values = [(":attempt", n(attempt)), (":from", n(seq)), (":to", n(seq + 1))];
+        let values = [
+            (":attempt", n(attempt)),
+            (":from", n(seq)),
+            (":to", n(seq + 1)),
+        ];
         self.update_job(
             job,
             "SET watch_seq = :to",
@@ -221,7 +268,13 @@ impl Store {
     /// [`StoreError::Conflict`]: the chain has moved on meanwhile.
     pub async fn note_watch(&self, job: &JobId, seq: u64) -> Result<(), StoreError> {
         let values = [(":seq", n(seq))];
-        self.update_job(job, "SET swept_watch_seq = :seq", "watch_seq = :seq", values).await
+        self.update_job(
+            job,
+            "SET swept_watch_seq = :seq",
+            "watch_seq = :seq",
+            values,
+        )
+        .await
     }
 
     async fn update_job<const N: usize>(

@@ -31,7 +31,11 @@ impl TableNames {
     /// The names with a common prefix, as `ezlive-jobs`.
     pub fn with_prefix(prefix: &str) -> Self {
         let name = |table: &str| format!("{prefix}-{table}");
-        Self { jobs: name("jobs"), workers: name("workers"), events: name("events") }
+        Self {
+            jobs: name("jobs"),
+            workers: name("workers"),
+            events: name("events"),
+        }
     }
 }
 
@@ -42,25 +46,36 @@ impl Store {
     /// # Errors
     /// [`StoreError::Unavailable`] where the database refuses.
     pub async fn create_tables(&self) -> Result<(), StoreError> {
-        let listed = self.client.list_tables().send().await.map_err(StoreError::of)?;
+        let listed = self
+            .client
+            .list_tables()
+            .send()
+            .await
+            .map_err(StoreError::of)?;
         let there = listed.table_names();
         let by_state = |id| index(BY_STATE, "state", id);
         if !there.contains(&self.tables.jobs) {
-            let jobs = by_state("job_id")
-                .projection(include(&["doc"]))
-                .build();
-            self.create(&self.tables.jobs, &[("job_id", S), ("state", S)], jobs.ok()).await?;
+            let jobs = by_state("job_id").projection(include(&["doc"])).build();
+            self.create(&self.tables.jobs, &[("job_id", S), ("state", S)], jobs.ok())
+                .await?;
         }
         if !there.contains(&self.tables.workers) {
-            let keys = Projection::builder().projection_type(ProjectionType::KeysOnly).build();
+            let keys = Projection::builder()
+                .projection_type(ProjectionType::KeysOnly)
+                .build();
             let states = by_state("worker_id").projection(keys.clone()).build();
             let idle = index(IDLE, "idle", "worker_id").projection(keys).build();
             let attributes = [("worker_id", S), ("state", S), ("idle", S)];
-            self.create(&self.tables.workers, &attributes, states.ok().into_iter().chain(idle.ok()))
-                .await?;
+            self.create(
+                &self.tables.workers,
+                &attributes,
+                states.ok().into_iter().chain(idle.ok()),
+            )
+            .await?;
         }
         if !there.contains(&self.tables.events) {
-            self.create(&self.tables.events, &[("job_id", S), ("seq", N)], None).await?;
+            self.create(&self.tables.events, &[("job_id", S), ("seq", N)], None)
+                .await?;
         }
         Ok(())
     }
@@ -74,7 +89,10 @@ impl Store {
         indexes: impl IntoIterator<Item = GlobalSecondaryIndex>,
     ) -> Result<(), StoreError> {
         let (key, _) = &attributes[0];
-        let sort = attributes.iter().find(|(name, _)| *name == "seq").map(|(name, _)| *name);
+        let sort = attributes
+            .iter()
+            .find(|(name, _)| *name == "seq")
+            .map(|(name, _)| *name);
         let indexes: Vec<_> = indexes.into_iter().collect();
         let definitions = attributes.iter().filter_map(|(name, kind)| {
             AttributeDefinition::builder()
@@ -93,7 +111,9 @@ impl Store {
             .send()
             .await
             .map_err(StoreError::of)?;
-        let expiry = TimeToLiveSpecification::builder().attribute_name(EXPIRES_AT).enabled(true);
+        let expiry = TimeToLiveSpecification::builder()
+            .attribute_name(EXPIRES_AT)
+            .enabled(true);
         self.client
             .update_time_to_live()
             .table_name(name)
@@ -113,7 +133,9 @@ fn index(
     hash: &str,
     range: &str,
 ) -> aws_sdk_dynamodb::types::builders::GlobalSecondaryIndexBuilder {
-    GlobalSecondaryIndex::builder().index_name(name).set_key_schema(Some(key_schema(hash, Some(range))))
+    GlobalSecondaryIndex::builder()
+        .index_name(name)
+        .set_key_schema(Some(key_schema(hash, Some(range))))
 }
 
 fn include(attributes: &[&str]) -> Projection {
@@ -125,7 +147,11 @@ fn include(attributes: &[&str]) -> Projection {
 
 fn key_schema(hash: &str, range: Option<&str>) -> Vec<KeySchemaElement> {
     let element = |name: &str, kind| {
-        KeySchemaElement::builder().attribute_name(name).key_type(kind).build().ok()
+        KeySchemaElement::builder()
+            .attribute_name(name)
+            .key_type(kind)
+            .build()
+            .ok()
     };
     element(hash, KeyType::Hash)
         .into_iter()

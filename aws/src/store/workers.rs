@@ -51,7 +51,10 @@ impl Store {
         now: Timestamp,
     ) -> Result<Worker, StoreError> {
         let (state, update) = match worker.booking {
-            Some(_) => (WorkerState::Booked, "SET #state = :to, beat = :one, updated_at = :now"),
+            Some(_) => (
+                WorkerState::Booked,
+                "SET #state = :to, beat = :one, updated_at = :now",
+            ),
             None => (
                 WorkerState::Idle,
                 "SET #state = :to, beat = :one, updated_at = :now, idle = size",
@@ -63,7 +66,8 @@ impl Store {
             (":one", n(1)),
             (":now", s(now.to_string())),
         ];
-        self.update_worker(&worker.id, update, "#state = :booting", values).await
+        self.update_worker(&worker.id, update, "#state = :booting", values)
+            .await
     }
 
     /// One beat, with the numbers of the job it runs. On condition of what
@@ -109,7 +113,8 @@ impl Store {
     pub async fn note_task(&self, id: &WorkerId, task: &str) -> Result<(), StoreError> {
         let values = [(":task", s(task)), (":closed", s("closed"))];
         let condition = "attribute_exists(worker_id) AND #state <> :closed";
-        self.update_worker(id, "SET task = :task", condition, values).await?;
+        self.update_worker(id, "SET task = :task", condition, values)
+            .await?;
         Ok(())
     }
 
@@ -137,7 +142,8 @@ impl Store {
         let values = [(":beat", n(beat))];
         // `#state` must occur in an expression that names it.
         let condition = "beat = :beat AND attribute_exists(#state)";
-        self.update_worker(id, "SET swept_beat = :beat", condition, values).await?;
+        self.update_worker(id, "SET swept_beat = :beat", condition, values)
+            .await?;
         Ok(())
     }
 
@@ -203,7 +209,10 @@ impl Store {
             .send()
             .await
             .map_err(StoreError::of)?;
-        let ids = page.items().iter().filter_map(|item| string(item, "worker_id"));
+        let ids = page
+            .items()
+            .iter()
+            .filter_map(|item| string(item, "worker_id"));
         Ok(ids.filter_map(WorkerId::parse).collect())
     }
 
@@ -214,8 +223,11 @@ impl Store {
     pub async fn workers(&self, states: &[WorkerState]) -> Result<Vec<Worker>, StoreError> {
         let pages = states.iter().map(|state| self.worker_ids_in(*state));
         // The index lags behind the table: a worker may stand in two states at once.
-        let ids: BTreeSet<String> =
-            futures::future::try_join_all(pages).await?.into_iter().flatten().collect();
+        let ids: BTreeSet<String> = futures::future::try_join_all(pages)
+            .await?
+            .into_iter()
+            .flatten()
+            .collect();
         let ids: Vec<String> = ids.into_iter().collect();
         let mut workers = Vec::with_capacity(ids.len());
         for batch in ids.chunks(BATCH) {

@@ -49,6 +49,8 @@ pub struct Job {
     pub failures: u32,
     /// What its finished attempts add up to.
     pub totals: Totals,
+    /// Its client wants it gone once it has ended.
+    pub deletion: Option<Deletion>,
     /// When it was created.
     pub created_at: Timestamp,
     /// When it last changed.
@@ -147,6 +149,13 @@ pub enum Desired {
     Stop,
 }
 
+/// A deletion that waits for the job's end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deletion {
+    /// Whether its objects go too.
+    pub media: bool,
+}
+
 /// Where a publisher pushes to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ingest {
@@ -176,9 +185,15 @@ impl Job {
             attempt: 0,
             failures: 0,
             totals: Totals::default(),
+            deletion: None,
             created_at: now,
             updated_at: now,
         }
+    }
+
+    /// Whether nothing is left of it but to delete it.
+    pub fn is_to_be_deleted(&self) -> bool {
+        self.deletion.is_some() && self.state.is_ended()
     }
 
     /// Whether this worker runs this attempt of the job.

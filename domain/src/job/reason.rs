@@ -16,7 +16,10 @@ pub struct Reason {
 impl Reason {
     /// A reason.
     pub fn new(code: ReasonCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into() }
+        Self {
+            code,
+            message: message.into(),
+        }
     }
 }
 

@@ -6,7 +6,7 @@
 use jiff::Timestamp;
 use thiserror::Error;
 
-use super::{Desired, Ingest, Job, JobState, Reason, Totals};
+use super::{Deletion, Desired, Ingest, Job, JobState, Reason, Totals};
 use crate::event::{Event, EventKind};
 use crate::ids::{StreamKey, WorkerId};
 use crate::spec::Spec;
@@ -79,6 +79,11 @@ pub enum Change {
     },
     /// Client: off.
     RequestStop,
+    /// Client: off, and gone once that is done.
+    RequestDelete {
+        /// How.
+        deletion: Deletion,
+    },
     /// Client: hold.
     RequestPause,
     /// Client: on air.
@@ -151,7 +156,11 @@ impl Job {
         let worker_id = job.worker_id.clone().or_else(|| self.worker_id.clone());
         let mut event = job.event(kind, Some(self.state), reason);
         event.worker_id = worker_id;
-        Ok(Transition { from_version: self.version, job, event })
+        Ok(Transition {
+            from_version: self.version,
+            job,
+            event,
+        })
     }
 
     fn event(&self, kind: EventKind, from: Option<JobState>, reason: Option<Reason>) -> Event {
@@ -195,13 +204,17 @@ impl Job {
             (Change::EndRun { .. }, S::Running | S::Streaming) => S::Running,
             (Change::Pause, S::Assigned | S::Running | S::Streaming) => S::Paused,
 
-            (Change::RequestStop, S::Created) => {
-                self.desired = Desired::Stop;
-                S::Stopped
+            (Change::RequestStop, S::Created) => self.stop(),
+            (Change::RequestStop, placed) if placed.is_placed() => self.stop(),
+            (Change::RequestDelete { deletion }, _) => {
+                self.deletion = Some(deletion);
+                self.stop()
             }
-            (Change::RequestStop, placed) if placed.is_placed() => {
-                self.desired = Desired::Stop;
-                S::Stopping
+            (Change::RequestResume, _) if self.deletion.is_some() => {
+                return Err(IllegalChange {
+                    state,
+                    wanted: "resumed: it is being deleted",
+                });
             }
             (Change::RequestPause, open) if self.desired != Desired::Stop && !open.is_ended() => {
                 self.desired = Desired::Pause;
@@ -232,7 +245,11 @@ impl Job {
                     self.failures += 1;
                 }
                 self.free_worker(totals);
-                if self.desired == Desired::Stop { S::Stopped } else { S::Created }
+                if self.desired == Desired::Stop {
+                    S::Stopped
+                } else {
+                    S::Created
+                }
             }
             (Change::ForceStop { totals }, S::Stopping) => {
                 // A new attempt, so that whatever the worker still does is fenced.
@@ -255,9 +272,25 @@ impl Job {
                     S::Failed
                 }
             }
-            (change, state) => return Err(IllegalChange { state, wanted: change.wanted() }),
+            (change, state) => {
+                return Err(IllegalChange {
+                    state,
+                    wanted: change.wanted(),
+                });
+            }
         };
         Ok(next)
+    }
+
+    /// Sets the wish to stop and names the state that comes of it: without a
+    /// worker the stop is done.
+    fn stop(&mut self) -> JobState {
+        self.desired = Desired::Stop;
+        match self.state {
+            JobState::Created => JobState::Stopped,
+            ended if ended.is_ended() => ended,
+            _ => JobState::Stopping,
+        }
     }
 
     fn free_worker(&mut self, totals: Totals) {
@@ -283,6 +316,7 @@ impl Change {
             Self::Fail { .. } => EventKind::Failed,
             Self::HandBack { .. } => EventKind::HandedBack,
             Self::RequestStop => EventKind::StopRequested,
+            Self::RequestDelete { .. } => EventKind::DeleteRequested,
             Self::RequestPause => EventKind::PauseRequested,
             Self::RequestResume => EventKind::ResumeRequested,
             Self::ReplaceSpec { .. } => EventKind::SpecReplaced,
@@ -301,6 +335,7 @@ impl Change {
             Self::Pause | Self::RequestPause => "paused",
             Self::Finish { .. } | Self::RequestStop => "stopped",
             Self::Fail { .. } => "failed",
+            Self::RequestDelete { .. } => "deleted",
             Self::RequestResume => "resumed",
             Self::ReplaceSpec { .. } => "given another spec; stop it first",
             Self::RotateKey { .. } => "given another key",

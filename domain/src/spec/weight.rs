@@ -15,7 +15,17 @@ pub enum WorkerSize {
 
 impl WorkerSize {
     /// s
-    pub fn as_str(self) -> &'static str { match self { Self::Small => "small", Self::Medium => "medium", Self::Large => "large" } }
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Small => "small",
+            Self::Medium => "medium",
+            Self::Large => "large",
+        }
+    }
     /// p
-    pub fn parse(text: &str) -> Option<Self> { [Self::Small, Self::Medium, Self::Large].into_iter().find(|s| s.as_str() == text) }
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Small, Self::Medium, Self::Large]
+            .into_iter()
+            .find(|s| s.as_str() == text)
+    }
 }
