@@ -13,6 +13,10 @@ pub enum Message {
     Schedule {
         /// The job.
         job: JobId,
+        /// For a retry: the failures it follows. Once the job has counted
+        /// more, another chain of retries has taken over and this one ends.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        after_failures: Option<u32>,
     },
     /// Look whether the worker of this attempt still beats.
     Watch(Watch),
@@ -35,6 +39,16 @@ pub enum Message {
     },
     /// Put right whatever lost messages left behind.
     Sweep,
+}
+
+impl Message {
+    /// A first `Schedule` for a job.
+    pub fn schedule(job: JobId) -> Self {
+        Self::Schedule {
+            job,
+            after_failures: None,
+        }
+    }
 }
 
 /// One look at the worker of an attempt. Each look that goes on advances the
@@ -71,8 +85,15 @@ mod tests {
         };
         let fixtures = [
             (
-                Message::Schedule { job: job.clone() },
+                Message::schedule(job.clone()),
                 r#"{"type":"schedule","job":"019a0000-0000-7000-8000-000000000001"}"#,
+            ),
+            (
+                Message::Schedule {
+                    job: job.clone(),
+                    after_failures: Some(2),
+                },
+                r#"{"type":"schedule","job":"019a0000-0000-7000-8000-000000000001","after_failures":2}"#,
             ),
             (
                 Message::Watch(watch),

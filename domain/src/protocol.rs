@@ -58,11 +58,11 @@ impl Timing {
     }
 
     /// The pause before a job is placed again after so many failures in a
-    /// row: none after the first, then doubling up to a minute.
+    /// row: 1 s, doubling up to 16 s.
     pub fn placement_backoff(&self, failures: u32) -> Duration {
         match failures {
-            0 | 1 => Duration::ZERO,
-            n => Duration::from_secs(1 << (n - 2).min(6)).min(Duration::from_secs(60)),
+            0 => Duration::ZERO,
+            n => Duration::from_secs(1 << (n - 1).min(4)),
         }
     }
 }
@@ -80,10 +80,17 @@ pub enum OnSchedule {
 }
 
 /// Decides on `Schedule` for a job and the worker it is booked on.
-pub fn on_schedule(job: Option<&Job>, worker: Option<&Worker>) -> OnSchedule {
+pub fn on_schedule(
+    job: Option<&Job>,
+    worker: Option<&Worker>,
+    after_failures: Option<u32>,
+) -> OnSchedule {
     let Some(job) = job else {
         return OnSchedule::Drop;
     };
+    if after_failures.is_some_and(|failures| failures != job.failures) {
+        return OnSchedule::Drop;
+    }
     match job.state {
         JobState::Created if job.desired != Desired::Stop => OnSchedule::Place,
         JobState::Assigned if is_booting(worker) => OnSchedule::DriveLaunch,
@@ -153,9 +160,30 @@ pub fn on_watch(
     })
 }
 
-/// Whether `StopBy` must force the stop.
-pub fn must_force_stop(job: Option<&Job>, attempt: u64) -> bool {
-    job.is_some_and(|job| job.state == JobState::Stopping && job.attempt == attempt)
+/// What to do about `StopBy`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnStopBy {
+    /// The job was started again, or is gone.
+    Drop,
+    /// The worker has not stopped: stop without it.
+    Force,
+    /// The job has ended; make sure that its playlists have.
+    EndPlaylists,
+}
+
+/// Decides on `StopBy`.
+pub fn on_stop_by(job: Option<&Job>, attempt: u64) -> OnStopBy {
+    let Some(job) = job else {
+        return OnStopBy::Drop;
+    };
+    match job.state {
+        JobState::Stopping if job.attempt == attempt => OnStopBy::Force,
+        // A stop without the worker took an attempt of its own.
+        ended if ended.is_ended() && (attempt..=attempt + 1).contains(&job.attempt) => {
+            OnStopBy::EndPlaylists
+        }
+        _ => OnStopBy::Drop,
+    }
 }
 
 /// What the sweep does about a live job.

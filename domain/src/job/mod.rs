@@ -44,8 +44,8 @@ pub struct Job {
     pub worker_id: Option<WorkerId>,
     /// The number of its newest placement: the fencing token. 0: never placed.
     pub attempt: u64,
-    /// Placements in a row that ended before any input was served; sets the
-    /// pause before the next one.
+    /// Placements in a row that failed or ended before any input was served;
+    /// sets the pause before the next one.
     pub failures: u32,
     /// What its finished attempts add up to.
     pub totals: Totals,

@@ -187,7 +187,10 @@ impl Job {
                 self.worker_id = Some(worker);
                 S::Assigned
             }
-            (Change::NotPlaced { .. }, S::Created) => S::Created,
+            (Change::NotPlaced { .. }, S::Created) => {
+                self.failures = self.failures.saturating_add(1);
+                S::Created
+            }
 
             (Change::Listen { ingest }, S::Assigned | S::Running | S::Paused) => {
                 if let Some(ingest) = &ingest {
@@ -242,20 +245,18 @@ impl Job {
                 if placed.is_placed() =>
             {
                 if matches!(state, S::Assigned | S::Running) {
-                    self.failures += 1;
+                    self.failures = self.failures.saturating_add(1);
                 }
                 self.free_worker(totals);
                 if self.desired == Desired::Stop {
-                    S::Stopped
+                    self.stop_unserved()
                 } else {
                     S::Created
                 }
             }
             (Change::ForceStop { totals }, S::Stopping) => {
-                // A new attempt, so that whatever the worker still does is fenced.
-                self.attempt += 1;
                 self.free_worker(totals);
-                S::Stopped
+                self.stop_unserved()
             }
             (Change::Finish { totals, .. }, placed) if placed.is_placed() => {
                 self.desired = Desired::Stop;
@@ -291,6 +292,13 @@ impl Job {
             ended if ended.is_ended() => ended,
             _ => JobState::Stopping,
         }
+    }
+
+    /// Stopped without the worker: an attempt of its own ends the playlists
+    /// and fences whatever that worker still does.
+    fn stop_unserved(&mut self) -> JobState {
+        self.attempt += 1;
+        JobState::Stopped
     }
 
     fn free_worker(&mut self, totals: Totals) {

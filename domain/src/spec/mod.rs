@@ -238,3 +238,9 @@ impl<'de> serde::Deserialize<'de> for Spec {
         Err(serde::de::Error::custom("later"))
     }
 }
+impl Spec {
+    /// temp
+    pub fn worker_size(&self) -> WorkerSize {
+        WorkerSize::Small
+    }
+}

@@ -1,2 +1,82 @@
-//! x
-fn main() {}
+//! The scheduler as a Lambda function behind the SQS queue.
+
+use std::sync::Arc;
+
+use aws::environment::{EnvironmentError, optional, parsed, required, sdk_config, timing};
+use aws::launcher::{EcsLauncher, EcsSettings};
+use aws::media::MediaStores;
+use aws::queue::SqsQueue;
+use aws::store::{Store, TableNames};
+use aws::telemetry::{self, LogFormat};
+use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
+use domain::protocol::Timing;
+use functions::scheduler::Scheduler;
+use lambda_runtime::{Error, LambdaEvent, service_fn};
+
+/// What the function is told by its environment.
+struct Config {
+    tables: TableNames,
+    queue_url: String,
+    store_url: String,
+    buckets: Vec<String>,
+    timing: Timing,
+    max_workers: Option<u64>,
+    ecs: EcsSettings,
+}
+
+impl Config {
+    fn from_environment() -> Result<Self, EnvironmentError> {
+        let max_workers = parsed("EZLIVE_MAX_WORKERS", 0)?;
+        Ok(Self {
+            tables: TableNames::with_prefix(&required("EZLIVE_TABLE_PREFIX")?),
+            queue_url: required("EZLIVE_QUEUE_URL")?,
+            store_url: required("EZLIVE_STORE")?,
+            buckets: list("EZLIVE_BUCKETS"),
+            timing: timing()?,
+            max_workers: (max_workers > 0).then_some(max_workers),
+            ecs: EcsSettings {
+                cluster: required("EZLIVE_ECS_CLUSTER")?,
+                task_definition: required("EZLIVE_TASK_DEFINITION")?,
+                container: optional("EZLIVE_CONTAINER").unwrap_or_else(|| "worker".to_owned()),
+                capacity_provider: optional("EZLIVE_CAPACITY_PROVIDER")
+                    .unwrap_or_else(|| "FARGATE".to_owned()),
+                subnets: list("EZLIVE_SUBNETS"),
+                security_groups: list("EZLIVE_SECURITY_GROUPS"),
+            },
+        })
+    }
+}
+
+/// A variable that holds names separated by commas.
+fn list(variable: &'static str) -> Vec<String> {
+    let value = optional(variable).unwrap_or_default();
+    value
+        .split(',')
+        .map(str::trim)
+        .filter(|name| !name.is_empty())
+        .map(str::to_owned)
+        .collect()
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    telemetry::init(LogFormat::Json);
+    let config = Config::from_environment()?;
+    let sdk = sdk_config().await;
+    let scheduler = Scheduler {
+        store: Store::new(aws_sdk_dynamodb::Client::new(&sdk), config.tables),
+        queue: Arc::new(SqsQueue::new(
+            aws_sdk_sqs::Client::new(&sdk),
+            config.queue_url,
+        )),
+        launcher: Arc::new(EcsLauncher::new(aws_sdk_ecs::Client::new(&sdk), config.ecs)),
+        media: MediaStores::open(&config.store_url, &config.buckets)?,
+        timing: config.timing,
+        max_workers: config.max_workers,
+    };
+    let scheduler = &scheduler;
+    lambda_runtime::run(service_fn(move |event: LambdaEvent<SqsEvent>| async move {
+        Ok::<SqsBatchResponse, Error>(scheduler.handle(event.payload).await)
+    }))
+    .await
+}

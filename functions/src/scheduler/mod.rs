@@ -1,1 +1,161 @@
-//! The scheduler.
+//! The scheduler: takes the queue's messages, reads the records, decides (in
+//! `domain::protocol`) and writes on condition.
+//!
+//! Every message is safe to take twice, late or never. One that can't be read
+//! fails alone and ends in the dead-letter queue; one that could not be
+//! carried out just now comes again.
+
+mod place;
+mod stop;
+mod sweep;
+mod watch;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws::launcher::WorkerLauncher;
+use aws::media::MediaStores;
+use aws::queue::{JobQueue, QueueError};
+use aws::store::{CommitError, Store, StoreError};
+use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
+use domain::job::{Change, IllegalChange, Job, Transition};
+use domain::message::Message;
+use domain::protocol::Timing;
+use domain::worker::Worker;
+use jiff::Timestamp;
+use thiserror::Error;
+
+/// The scheduler and what it works with.
+pub struct Scheduler {
+    /// The records.
+    pub store: Store,
+    /// Its own queue.
+    pub queue: Arc<dyn JobQueue>,
+    /// How workers are started and ended.
+    pub launcher: Arc<dyn WorkerLauncher>,
+    /// Where channels are published.
+    pub media: MediaStores,
+    /// The protocol's times.
+    pub timing: Timing,
+    /// How many workers there may be; `None`: no limit.
+    pub max_workers: Option<u64>,
+}
+
+/// A message was not carried out; it may come again.
+#[derive(Debug, Error)]
+enum Failure {
+    /// The message itself can't be read: never will.
+    #[error("the message can't be read: {0}")]
+    Poison(#[from] serde_json::Error),
+    /// A record it is about can't be read: set aside for a person to look at.
+    #[error("poison: {0}")]
+    Unreadable(StoreError),
+    /// The database, the queue or the object store was not there.
+    #[error("{0}")]
+    Retry(String),
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Unreadable { .. } => Self::Unreadable(error),
+            StoreError::Conflict | StoreError::Unavailable(_) => Self::Retry(error.to_string()),
+        }
+    }
+}
+
+impl From<CommitError> for Failure {
+    fn from(error: CommitError) -> Self {
+        match error {
+            CommitError::Store(error) => error.into(),
+            changed => Self::Retry(changed.to_string()),
+        }
+    }
+}
+
+impl From<QueueError> for Failure {
+    fn from(error: QueueError) -> Self {
+        Self::Retry(error.to_string())
+    }
+}
+
+/// The job has moved on since the decision: decide anew.
+impl From<IllegalChange> for Failure {
+    fn from(error: IllegalChange) -> Self {
+        Self::Retry(error.to_string())
+    }
+}
+
+impl Scheduler {
+    /// Takes a batch from the queue and names the messages that failed, as
+    /// SQS wants it (`ReportBatchItemFailures`).
+    pub async fn handle(&self, event: SqsEvent) -> SqsBatchResponse {
+        let taken = event
+            .records
+            .into_iter()
+            .map(|message| self.take_one(message));
+        let failed = futures::future::join_all(taken).await.into_iter().flatten();
+        let mut response = SqsBatchResponse::default();
+        response.batch_item_failures = failed
+            .map(|id| {
+                let mut failure = BatchItemFailure::default();
+                failure.item_identifier = id;
+                failure
+            })
+            .collect();
+        response
+    }
+
+    /// Takes one message; its id where it failed.
+    async fn take_one(&self, message: SqsMessage) -> Option<String> {
+        let id = message.message_id.unwrap_or_default();
+        let body = message.body.unwrap_or_default();
+        let taken = match serde_json::from_str::<Message>(&body) {
+            Ok(message) => self.take(&message).await,
+            Err(error) => Err(error.into()),
+        };
+        match taken {
+            Ok(()) => None,
+            Err(failure @ (Failure::Poison(_) | Failure::Unreadable(_))) => {
+                tracing::error!(message_id = id, body, %failure, "poison: set aside");
+                Some(id)
+            }
+            Err(failure @ Failure::Retry(_)) => {
+                tracing::warn!(message_id = id, body, %failure, "will come again");
+                Some(id)
+            }
+        }
+    }
+
+    async fn take(&self, message: &Message) -> Result<(), Failure> {
+        tracing::debug!(?message, "taken");
+        match message {
+            Message::Schedule {
+                job,
+                after_failures,
+            } => self.schedule(job, *after_failures).await,
+            Message::Watch(watch) => self.watch(watch).await,
+            Message::StopBy { job, attempt } => self.stop_by(job, *attempt).await,
+            Message::Delete { job } => self.delete(job).await,
+            Message::TaskStopped { worker } => self.task_stopped(worker).await,
+            Message::Sweep => self.sweep().await,
+        }
+    }
+
+    /// The worker a job is booked on.
+    async fn worker_of(&self, job: &Job) -> Result<Option<Worker>, StoreError> {
+        match &job.worker_id {
+            Some(id) => self.store.worker(id).await,
+            None => Ok(None),
+        }
+    }
+
+    async fn send(&self, message: Message, delay: Duration) -> Result<(), Failure> {
+        Ok(self.queue.send(&message, delay).await?)
+    }
+}
+
+/// The transition a change makes of a job, now.
+fn transition(job: &Job, change: Change) -> Result<Transition, IllegalChange> {
+    job.apply(change, Timestamp::now())
+}

@@ -1,0 +1,97 @@
+//! `StopBy` and `Delete`: an end that is certain to come.
+
+use std::time::Duration;
+
+use aws::store::{CommitError, WorkerChange};
+use domain::ids::JobId;
+use domain::job::{Change, Job};
+use domain::message::Message;
+use domain::protocol::{OnStopBy, on_stop_by};
+use domain::worker::WorkerState;
+
+use super::watch::totals;
+use super::{Failure, Scheduler, transition};
+
+/// How often a deletion looks whether its job has ended.
+const DELETE_PAUSE: Duration = Duration::from_secs(1);
+
+impl Scheduler {
+    pub(super) async fn stop_by(&self, id: &JobId, attempt: u64) -> Result<(), Failure> {
+        let job = self.store.job(id).await?.map(|stored| stored.job);
+        match (on_stop_by(job.as_ref(), attempt), job) {
+            (OnStopBy::Force, Some(job)) => self.force_stop(&job).await,
+            (OnStopBy::EndPlaylists, Some(job)) => self.end_playlists(&job).await,
+            (OnStopBy::Drop, _) | (_, None) => Ok(()),
+        }
+    }
+
+    /// Stops a job without its worker, and ends that worker.
+    async fn force_stop(&self, job: &Job) -> Result<(), Failure> {
+        let worker = self
+            .worker_of(job)
+            .await?
+            .filter(|w| w.state != WorkerState::Closed);
+        if let Some(worker) = &worker
+            && let Err(error) = self.launcher.stop(worker).await
+        {
+            tracing::warn!(worker_id = %worker.id, %error, "could not end the worker");
+        }
+        let change = Change::ForceStop {
+            totals: worker.as_ref().map(totals).unwrap_or_default(),
+        };
+        let stopped = transition(job, change)?;
+        let close = match worker {
+            Some(worker) => WorkerChange::Close {
+                worker: worker.id,
+                seen_beat: None,
+            },
+            None => WorkerChange::None,
+        };
+        match self.store.commit(&stopped, close).await {
+            Ok(()) => self.end_playlists(&stopped.job).await,
+            // It stopped in time after all: the next delivery sees that.
+            Err(error @ (CommitError::JobChanged | CommitError::WorkerChanged)) => {
+                Err(Failure::Retry(error.to_string()))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Ends the playlists of an ended job, where its worker has not.
+    pub(super) async fn end_playlists(&self, job: &Job) -> Result<(), Failure> {
+        let ended = aws::media::end_channel(self.media.of(&job.spec), &job.id, job.attempt).await;
+        match ended {
+            Ok(()) => Ok(()),
+            // What could not be ended now is tried again with a message of its own.
+            Err(error) => {
+                tracing::warn!(job_id = %job.id, %error, "playlists not ended yet");
+                let again = Message::StopBy {
+                    job: job.id.clone(),
+                    attempt: job.attempt,
+                };
+                self.send(again, self.timing.stop_grace).await
+            }
+        }
+    }
+
+    pub(super) async fn delete(&self, id: &JobId) -> Result<(), Failure> {
+        let Some(stored) = self.store.job(id).await? else {
+            return Ok(());
+        };
+        let job = stored.job;
+        let Some(deletion) = job.deletion else {
+            return Ok(());
+        };
+        if !job.is_to_be_deleted() {
+            return self
+                .send(Message::Delete { job: id.clone() }, DELETE_PAUSE)
+                .await;
+        }
+        if deletion.media {
+            aws::media::delete_media(self.media.of(&job.spec), id)
+                .await
+                .map_err(|error| Failure::Retry(error.to_string()))?;
+        }
+        Ok(self.store.delete_job(&job).await?)
+    }
+}

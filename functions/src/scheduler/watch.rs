@@ -1,0 +1,120 @@
+//! `Watch` and `TaskStopped`: is the worker alive, and what if not.
+
+use aws::store::{CommitError, StoreError, WorkerChange};
+use domain::ids::WorkerId;
+use domain::job::{Change, Job, Reason, ReasonCode, Totals};
+use domain::message::{Message, Watch};
+use domain::protocol::{OnWatch, on_watch};
+use domain::worker::{Worker, WorkerState};
+
+use super::{Failure, Scheduler, transition};
+
+impl Scheduler {
+    pub(super) async fn watch(&self, watch: &Watch) -> Result<(), Failure> {
+        let Some(stored) = self.store.job(&watch.job).await? else {
+            return Ok(());
+        };
+        let worker = self.worker_of(&stored.job).await?;
+        let decision = on_watch(
+            Some(&stored.job),
+            stored.watch_seq,
+            worker.as_ref(),
+            watch,
+            &self.timing,
+        );
+        match decision {
+            OnWatch::Drop => Ok(()),
+            OnWatch::LookAgain(next) => {
+                match self
+                    .store
+                    .advance_watch(&watch.job, watch.attempt, watch.watch_seq)
+                    .await
+                {
+                    // A twin of this look was faster: the chain goes on there.
+                    Err(StoreError::Conflict) => return Ok(()),
+                    advanced => advanced?,
+                }
+                self.send(Message::Watch(next), self.timing.look_interval())
+                    .await
+            }
+            OnWatch::Dead(reason) => match worker {
+                Some(worker) => self.replace(&stored.job, &worker, reason).await,
+                None => {
+                    self.lose(&stored.job, WorkerChange::None, reason, Totals::default())
+                        .await
+                }
+            },
+        }
+    }
+
+    pub(super) async fn task_stopped(&self, id: &WorkerId) -> Result<(), Failure> {
+        let worker = self.store.worker(id).await?;
+        let Some(worker) = worker.filter(|worker| worker.state != WorkerState::Closed) else {
+            return Ok(());
+        };
+        if let Some(booking) = &worker.booking
+            && let Some(stored) = self.store.job(&booking.job).await?
+            && stored.job.is_booked_on(&worker.id, booking.attempt)
+        {
+            let reason = Reason::new(ReasonCode::WorkerExited, "the worker's process ended");
+            // The process is certainly gone: its beat says nothing any more.
+            let close = WorkerChange::Close {
+                worker: worker.id.clone(),
+                seen_beat: None,
+            };
+            return self.lose(&stored.job, close, reason, totals(&worker)).await;
+        }
+        self.close(&worker, None).await
+    }
+
+    /// Takes a job from a worker that seems dead: ends the worker first, then
+    /// writes, on condition that its beat has not moved since it was seen.
+    pub(super) async fn replace(
+        &self,
+        job: &Job,
+        worker: &Worker,
+        reason: Reason,
+    ) -> Result<(), Failure> {
+        // The fences hold without this, so its failure holds nothing up.
+        if let Err(error) = self.launcher.stop(worker).await {
+            tracing::warn!(worker_id = %worker.id, %error, "could not end the worker");
+        }
+        let close = WorkerChange::Close {
+            worker: worker.id.clone(),
+            seen_beat: Some(worker.beat),
+        };
+        self.lose(job, close, reason, totals(worker)).await
+    }
+
+    async fn lose(
+        &self,
+        job: &Job,
+        close: WorkerChange,
+        reason: Reason,
+        totals: Totals,
+    ) -> Result<(), Failure> {
+        tracing::warn!(job_id = %job.id, attempt = job.attempt, ?reason, "worker lost");
+        let lost = transition(job, Change::LoseWorker { reason, totals })?;
+        match self.store.commit(&lost, close).await {
+            Ok(()) => {}
+            // It beats after all, or somebody else has taken the job from it.
+            Err(CommitError::WorkerChanged) => {
+                return Err(Failure::Retry("the worker moved meanwhile".to_owned()));
+            }
+            Err(error) => return Err(error.into()),
+        }
+        if lost.job.state.is_ended() {
+            return self.end_playlists(&lost.job).await;
+        }
+        self.schedule_again(&lost.job).await
+    }
+}
+
+/// What a worker's attempt had added up to at its last beat.
+pub(super) fn totals(worker: &Worker) -> Totals {
+    worker
+        .stats
+        .as_ref()
+        .map(|stats| stats.totals)
+        .unwrap_or_default()
+}
