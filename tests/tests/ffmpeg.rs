@@ -273,7 +273,7 @@ fn flv() -> Vec<u8> {
 /// Reads FLV that the worker feeds.
 fn fed() -> RunConfig {
     let config = ffmpeg(&format!(
-        "-f flv -i pipe:0 -c:v libx264 -preset ultrafast -g 25 -c:a aac {OUTPUT}"
+        "-f flv -i pipe:0 -fps_mode passthrough -c:v libx264 -preset ultrafast -g 25 -c:a aac {OUTPUT}"
     ));
     RunConfig {
         feed: true,
@@ -352,8 +352,11 @@ async fn a_silent_network_does_not_hold_up_the_finish() {
 
 #[tokio::test]
 async fn what_ignores_its_end_is_killed_with_its_whole_group() {
-    let run = Run::start(shell("trap '' INT TERM; while :; do sleep 100; done")).unwrap();
+    let script = "trap '' INT TERM; echo frame=1 >&3; echo progress=continue >&3; \
+                  while :; do sleep 100; done";
+    let run = Run::start(shell(script)).unwrap();
     let pid = pid(&run);
+    frames(&run, 1).await;
     run.finish(Duration::from_millis(100));
     let (_, end) = to_end(run).await;
     assert!(
@@ -479,7 +482,7 @@ async fn failures_say_what_to_do_next() {
             FailureKind::InputData,
         ),
         (
-            "-f flv -i /dev/zero -f null -".to_owned(),
+            "-f flv -i /dev/null -f null -".to_owned(),
             FailureKind::InputData,
         ),
         (
