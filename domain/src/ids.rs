@@ -113,8 +113,14 @@ mod tests {
     #[test]
     fn a_launch_repeated_for_the_same_attempt_names_the_same_worker() {
         let job = JobId::generate();
-        assert_eq!(WorkerId::for_attempt(&job, 1), WorkerId::for_attempt(&job, 1));
-        assert_ne!(WorkerId::for_attempt(&job, 1), WorkerId::for_attempt(&job, 2));
+        assert_eq!(
+            WorkerId::for_attempt(&job, 1),
+            WorkerId::for_attempt(&job, 1)
+        );
+        assert_ne!(
+            WorkerId::for_attempt(&job, 1),
+            WorkerId::for_attempt(&job, 2)
+        );
     }
 
     #[test]

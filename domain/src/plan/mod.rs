@@ -64,5 +64,8 @@ pub enum TrackKind {
 
 /// The plan for this spec on this input.
 pub fn plan(_spec: &Spec, _input: &InputInfo, _feed: &Feed) -> Plan {
-    Plan { argv: Vec::new(), tracks: Vec::new() }
+    Plan {
+        argv: Vec::new(),
+        tracks: Vec::new(),
+    }
 }
