@@ -38,6 +38,8 @@ pub mod meter;
 pub mod pull;
 pub mod rtmp;
 pub mod sniff;
+#[cfg(test)]
+mod testing;
 
 use std::net::SocketAddr;
 

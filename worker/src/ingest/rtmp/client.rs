@@ -79,7 +79,7 @@ pub async fn play(
     play_with(url, policy, tls).await
 }
 
-async fn play_with(
+pub(super) async fn play_with(
     url: &Url,
     policy: &AddressPolicy,
     tls: Option<Arc<ClientConfig>>,
@@ -235,6 +235,41 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Player<S> {
                 0 => return Err(ClientError::Closed(io::ErrorKind::UnexpectedEof.into())),
                 _ => self.session.receive(&self.buffer)?,
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_path_is_split_as_ffmpeg_splits_it() {
+        for (url, app, stream, tc_url) in [
+            ("rtmp://h/live/s", "live", "s", "rtmp://h/live"),
+            (
+                "rtmp://u:p@h:1936/live/s?t=1",
+                "live",
+                "s?t=1",
+                "rtmp://h:1936/live",
+            ),
+            (
+                "rtmps://h/app/instance/s/x",
+                "app/instance",
+                "s/x",
+                "rtmps://h/app/instance",
+            ),
+        ] {
+            let found = target(&Url::parse(url).unwrap()).unwrap();
+            assert_eq!(
+                (found.app.as_str(), found.stream.as_str()),
+                (app, stream),
+                "{url}"
+            );
+            assert_eq!(found.tc_url, tc_url);
+        }
+        for url in ["rtmp://h", "rtmp://h/", "rtmp://h/live", "rtmp://h/live/"] {
+            assert!(target(&Url::parse(url).unwrap()).is_err(), "{url}");
         }
     }
 }

@@ -19,7 +19,11 @@ mod publish;
 pub mod server;
 
 #[cfg(test)]
+mod client_tests;
+#[cfg(test)]
 mod hostile_tests;
+#[cfg(test)]
+mod server_tests;
 
 use thiserror::Error;
 
