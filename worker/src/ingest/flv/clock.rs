@@ -52,13 +52,22 @@ impl MediaClock {
         self.cursor = None;
     }
 
-    /// Places a tag that arrives at `elapsed`. Within a track, times never go
-    /// back, and no two frames share one.
+    /// Where a sequence header goes: before the track's next frame. It has no
+    /// time of its own: senders stamp it with 0, or with whatever it was.
+    pub fn place_config(&self, kind: TagKind) -> u64 {
+        let last = match kind {
+            TagKind::Audio => self.audio,
+            TagKind::Video => self.video,
+        };
+        last.unwrap_or(0) as u64
+    }
+
+    /// Places a frame that arrives at `elapsed`. Within a track, each is later
+    /// than the one before.
     pub fn place(
         &mut self,
         kind: TagKind,
         timestamp: u32,
-        is_config: bool,
         elapsed: Duration,
     ) -> Result<Placed, DriftBeyondBound> {
         let now = elapsed.as_millis() as i64;
@@ -67,8 +76,7 @@ impl MediaClock {
             TagKind::Audio => &mut self.audio,
             TagKind::Video => &mut self.video,
         };
-        let least = track.map_or(0, |last| if is_config { last } else { last + 1 });
-        let placed = position.max(least);
+        let placed = position.max(track.map_or(0, |last| last + 1));
         *track = Some(placed);
         let furthest = self
             .furthest
@@ -116,7 +124,7 @@ mod tests {
     fn at(clock: &mut MediaClock, timestamp: u32, elapsed_ms: u64) -> u64 {
         let elapsed = Duration::from_millis(elapsed_ms);
         clock
-            .place(TagKind::Video, timestamp, false, elapsed)
+            .place(TagKind::Video, timestamp, elapsed)
             .unwrap()
             .timestamp
     }
@@ -171,18 +179,19 @@ mod tests {
     #[test]
     fn tracks_may_lag_each_other_but_none_goes_back() {
         let mut clock = MediaClock::default();
-        let mut place = |kind, timestamp, config| {
+        let mut place = |kind, timestamp| {
             clock
-                .place(kind, timestamp, config, Duration::ZERO)
+                .place(kind, timestamp, Duration::ZERO)
                 .unwrap()
                 .timestamp
         };
-        assert_eq!(place(TagKind::Video, 1000, true), 0);
-        assert_eq!(place(TagKind::Video, 1000, false), 1);
-        assert_eq!(place(TagKind::Video, 1000, false), 2);
-        assert_eq!(place(TagKind::Audio, 990, true), 0);
-        assert_eq!(place(TagKind::Audio, 1010, false), 10);
-        assert_eq!(place(TagKind::Audio, 1005, false), 11);
+        assert_eq!(place(TagKind::Video, 1000), 0);
+        assert_eq!(place(TagKind::Video, 1000), 1);
+        assert_eq!(place(TagKind::Audio, 990), 0);
+        assert_eq!(place(TagKind::Audio, 1010), 10);
+        assert_eq!(place(TagKind::Audio, 1005), 11);
+        assert_eq!(clock.place_config(TagKind::Video), 1);
+        assert_eq!(clock.place_config(TagKind::Audio), 11);
     }
 
     #[test]
@@ -197,7 +206,7 @@ mod tests {
             );
         }
         at(&mut clock, 10_000, 20_000);
-        let drift = clock.place(TagKind::Video, 11_000, false, Duration::from_millis(22_000));
+        let drift = clock.place(TagKind::Video, 11_000, Duration::from_millis(22_000));
         assert_eq!(
             drift,
             Err(DriftBeyondBound {
@@ -213,7 +222,7 @@ mod tests {
             at(&mut clock, step * 100, 10);
         }
         let placed = clock
-            .place(TagKind::Video, 5000, false, Duration::from_millis(10))
+            .place(TagKind::Video, 5000, Duration::from_millis(10))
             .unwrap();
         assert_eq!(placed.ahead, Duration::from_millis(5000));
     }
@@ -222,22 +231,21 @@ mod tests {
         #[test]
         fn whatever_comes_time_goes_on(
             tags in proptest::collection::vec(
-                (any::<bool>(), any::<u32>(), any::<bool>(), 0_u64..500, 0_u8..20), 1..200,
+                (any::<bool>(), any::<u32>(), 0_u64..500, 0_u8..20), 1..200,
             ),
         ) {
             let mut clock = MediaClock::default();
             let (mut now, mut last, mut furthest) = (0, [None; 2], 0);
-            for (video, timestamp, config, wait, reconnect) in tags {
+            for (video, timestamp, wait, reconnect) in tags {
                 now += wait;
                 if reconnect == 0 {
                     clock.begin_connection();
                 }
                 let kind = if video { TagKind::Video } else { TagKind::Audio };
                 let elapsed = Duration::from_millis(now);
-                let placed = clock.place(kind, timestamp, config, elapsed).unwrap();
+                let placed = clock.place(kind, timestamp, elapsed).unwrap();
                 if let Some(last) = last[usize::from(video)] {
-                    prop_assert!(placed.timestamp >= last);
-                    prop_assert!(config || placed.timestamp > last);
+                    prop_assert!(placed.timestamp > last);
                 }
                 last[usize::from(video)] = Some(placed.timestamp);
                 // A wild clock never leads further than one jump from wall or

@@ -22,8 +22,7 @@ use crate::ingest::{Tag, TagKind};
 /// them, while the sequence headers tell it all it needs.
 #[derive(Debug)]
 pub struct FlvWriter {
-    has_video: bool,
-    has_audio: bool,
+    input: InputInfo,
     header_written: bool,
     /// Frames that refer to ones we don't have are left out.
     awaiting_key_frame: bool,
@@ -35,12 +34,20 @@ impl FlvWriter {
     /// are left out: the run's FFmpeg has no output for them.
     pub fn new(input: &InputInfo) -> Self {
         Self {
-            has_video: input.video.is_some(),
-            has_audio: input.audio.is_some(),
+            input: input.clone(),
             header_written: false,
             awaiting_key_frame: true,
             clock: MediaClock::default(),
         }
+    }
+
+    /// Whether a new connection that carries this can go on in the same run.
+    /// Another picture size is fine. Other tracks or codecs are not, nor is
+    /// sound in another format: FFmpeg would build its filters anew, and those
+    /// know nothing of the gap before them, so that it would not be filled.
+    pub fn can_continue_with(&self, input: &InputInfo) -> bool {
+        let codec = |input: &InputInfo| input.video.as_ref().map(|video| video.codec.clone());
+        codec(&self.input) == codec(input) && self.input.audio == input.audio
     }
 
     /// The tags that follow are of another connection than those before: its
@@ -62,8 +69,8 @@ impl FlvWriter {
         output: &mut BytesMut,
     ) -> Result<Duration, DriftBeyondBound> {
         let wanted = match tag.kind {
-            TagKind::Audio => self.has_audio,
-            TagKind::Video => self.has_video,
+            TagKind::Audio => self.input.audio.is_some(),
+            TagKind::Video => self.input.video.is_some(),
         };
         let body = body(tag);
         if !wanted || body == Body::Nothing {
@@ -76,22 +83,26 @@ impl FlvWriter {
                 _ => {}
             }
         }
-        let placed = self
-            .clock
-            .place(tag.kind, tag.timestamp, body == Body::Config, elapsed)?;
+        let (timestamp, ahead) = match body {
+            Body::Config => (self.clock.place_config(tag.kind), Duration::ZERO),
+            _ => {
+                let placed = self.clock.place(tag.kind, tag.timestamp, elapsed)?;
+                (placed.timestamp, placed.ahead)
+            }
+        };
         if !self.header_written {
             self.header_written = true;
-            write_header(self.has_video, self.has_audio, output);
+            write_header(&self.input, output);
         }
-        write_tag(tag, placed.timestamp, output);
-        Ok(placed.ahead.saturating_sub(MAX_AHEAD))
+        write_tag(tag, timestamp, output);
+        Ok(ahead.saturating_sub(MAX_AHEAD))
     }
 }
 
 /// The FLV header (E.2) and the empty "previous tag" (E.3).
-fn write_header(has_video: bool, has_audio: bool, output: &mut BytesMut) {
+fn write_header(input: &InputInfo, output: &mut BytesMut) {
     output.put_slice(b"FLV\x01");
-    output.put_u8(u8::from(has_audio) << 2 | u8::from(has_video));
+    output.put_u8(u8::from(input.audio.is_some()) << 2 | u8::from(input.video.is_some()));
     output.put_u32(9);
     output.put_u32(0);
 }

@@ -82,9 +82,29 @@ fn a_connection_begins_at_a_key_frame_and_the_header_comes_once() {
     assert!(!write(&mut writer, &tag(TagKind::Video, 40, INTER), 40).is_empty());
     writer.begin_connection();
     assert!(write(&mut writer, &tag(TagKind::Video, 0, INTER), 4000).is_empty());
-    let config = write(&mut writer, &tag(TagKind::Audio, 0, AAC_CONFIG), 4000);
-    assert_eq!(config[0], 8);
-    assert_eq!(config[4..8], [0, 0x0f, 0xa0, 0]);
+    // A sequence header takes the time of its track, its own is nobody's.
+    let config = write(&mut writer, &tag(TagKind::Video, 77, AVC_CONFIG), 4000);
+    assert_eq!((config[0], &config[4..8]), (9, &[0, 0, 40, 0][..]));
+    let key = write(&mut writer, &tag(TagKind::Video, 0, KEY), 4000);
+    assert_eq!((key[0], &key[4..8]), (9, &[0, 0x0f, 0xa0, 0][..]));
+}
+
+#[test]
+fn only_the_picture_size_may_change_within_a_run() {
+    let writer = FlvWriter::new(&both());
+    let mut other = both();
+    other.video.as_mut().unwrap().width = 320;
+    assert!(writer.can_continue_with(&other));
+    other.audio.as_mut().unwrap().sample_rate = 44_100;
+    assert!(!writer.can_continue_with(&other));
+    assert!(!writer.can_continue_with(&InputInfo {
+        audio: None,
+        ..both()
+    }));
+    assert!(!writer.can_continue_with(&InputInfo {
+        video: None,
+        ..both()
+    }));
 }
 
 #[test]

@@ -14,6 +14,7 @@ mod http_proxy;
 pub mod probe;
 mod rtsp_relay;
 
+use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -59,7 +60,6 @@ pub struct ForbiddenInput {
 }
 
 /// An input ready for FFmpeg. Dropping it ends every connection it made.
-#[derive(Debug)]
 pub struct Prepared {
     feed: Feed,
     forbidden: watch::Receiver<Option<ForbiddenInput>>,
@@ -87,6 +87,12 @@ impl Prepared {
             // The proxy is gone, and FFmpeg's connections with it.
             None => std::future::pending().await,
         }
+    }
+}
+
+impl fmt::Debug for Prepared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Prepared").finish_non_exhaustive()
     }
 }
 

@@ -173,19 +173,20 @@ async fn a_rotated_key_cuts_the_publisher_and_lets_the_new_one_in() {
 }
 
 /// The publisher is killed and comes back four seconds later with another
-/// picture and sound; what FFmpeg makes of it has no hole. The four seconds
-/// pass on the run's clock only.
+/// picture; what FFmpeg makes of it has no hole. The four seconds pass on the
+/// run's clock only.
 #[tokio::test]
 async fn one_ffmpeg_decodes_two_connections_as_continuous_time() {
     let mut ingest = Ingest::start().await;
     let (start, mut jumped) = (Instant::now(), Duration::ZERO);
     let mut flv = BytesMut::new();
     let mut writer = None;
-    for (size, rate, media) in [("320x180", 48_000, SECOND), ("256x144", 44_100, SECOND)] {
-        let mut child = publisher(&ingest.good_url(), size, rate, &[]);
+    for size in ["320x180", "256x144"] {
+        let mut child = publisher(&ingest.good_url(), size, 48_000, &[]);
         assert!(matches!(ingest.next().await, Event::Connected { .. }));
         let opening = ingest.opening().await;
         let writer = writer.get_or_insert_with(|| FlvWriter::new(&opening.input));
+        assert!(writer.can_continue_with(&opening.input));
         writer.begin_connection();
         for tag in &opening.tags {
             writer
@@ -193,7 +194,7 @@ async fn one_ffmpeg_decodes_two_connections_as_continuous_time() {
                 .unwrap();
         }
         let began = Instant::now();
-        while began.elapsed() < media {
+        while began.elapsed() < SECOND {
             if let Event::Tag(tag) = ingest.next().await {
                 writer
                     .write(&tag, start.elapsed() + jumped, &mut flv)
@@ -226,9 +227,13 @@ async fn one_ffmpeg_decodes_two_connections_as_continuous_time() {
 /// FFmpeg makes of this.
 async fn decode(flv: &[u8]) -> (Vec<(i64, i64)>, Vec<(i64, i64)>) {
     let mut child = ffmpeg()
-        .args(["-f", "flv", "-i", "pipe:0", "-filter_complex"])
-        .arg("[0:v]fps=25,scale=160:90[v];[0:a]aresample=48000:async=1[a]")
-        .args(["-map", "[v]", "-map", "[a]", "-f", "framecrc", "pipe:1"])
+        .args(["-f", "flv", "-i", "pipe:0"])
+        // A new picture size rebuilds its filter graph, which forgets where it
+        // was: sound has a graph of its own, and the gap is filled behind it.
+        .args(["-filter_complex", "[0:v]fps=25,scale=160:90[v]"])
+        .args(["-filter_complex", "[0:a]aresample=48000:async=1[a]"])
+        .args(["-map", "[v]", "-map", "[a]", "-fps_mode", "cfr", "-r", "25"])
+        .args(["-f", "framecrc", "pipe:1"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()

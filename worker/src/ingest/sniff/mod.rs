@@ -19,6 +19,9 @@ pub const GIVE_UP: Duration = Duration::from_secs(10);
 /// Tags held meanwhile, bytes: more than any second and a half of media.
 const MAX_HELD: usize = 32 * 1024 * 1024;
 
+/// Timestamps further apart than this are of different clocks, milliseconds.
+const MAX_STEP_MS: i32 = 1000;
+
 /// The input can't be transcoded.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum SniffError {
@@ -52,9 +55,11 @@ pub struct Sniffer {
     held: Vec<Tag>,
     held_bytes: usize,
     has_key_frame: bool,
-    /// When the first tag came, and its timestamp.
-    first: Option<(Duration, u32)>,
-    /// The furthest any tag's timestamp is from the first's, milliseconds.
+    /// When the first tag came.
+    began: Option<Duration>,
+    /// The furthest timestamp of a frame.
+    furthest: Option<u32>,
+    /// The media time of the frames so far, milliseconds.
     media_ms: u32,
 }
 
@@ -67,9 +72,7 @@ impl Sniffer {
     /// Takes a tag in that came at `now`, on any clock that only goes forward.
     /// The opening comes once: after it, tags go to the run directly.
     pub fn tag(&mut self, tag: Tag, now: Duration) -> Result<Option<Opening>, SniffError> {
-        let (_, first) = *self.first.get_or_insert((now, tag.timestamp));
-        let distance = tag.timestamp.wrapping_sub(first) as i32;
-        self.media_ms = self.media_ms.max(distance.unsigned_abs());
+        self.began.get_or_insert(now);
         match tag.kind {
             TagKind::Video => {
                 if let Some(found) = video::read(&tag.data, self.metadata.as_ref())? {
@@ -89,7 +92,7 @@ impl Sniffer {
     /// Decides if it is time to. To be called when no tag has come for a
     /// while: every [`PATIENCE`] will do.
     pub fn poll(&mut self, now: Duration) -> Result<Option<Opening>, SniffError> {
-        let Some((began, _)) = self.first else {
+        let Some(began) = self.began else {
             return Ok(None);
         };
         let waited = now.saturating_sub(began);
@@ -126,15 +129,31 @@ impl Sniffer {
         }
     }
 
+    /// Counts media time by its steps: a sequence header is often stamped 0
+    /// where the frames are hours into the stream.
+    fn measure(&mut self, timestamp: u32) {
+        let step = timestamp.wrapping_sub(*self.furthest.get_or_insert(timestamp)) as i32;
+        if !(-MAX_STEP_MS..=0).contains(&step) {
+            self.furthest = Some(timestamp);
+        }
+        if (0..=MAX_STEP_MS).contains(&step) {
+            self.media_ms += step.unsigned_abs();
+        }
+    }
+
     fn hold(&mut self, tag: Tag) {
-        match (tag.kind, body(&tag)) {
+        let kind = body(&tag);
+        if matches!(kind, Body::KeyFrame | Body::Frame) {
+            self.measure(tag.timestamp);
+        }
+        match (tag.kind, kind) {
             (_, Body::Nothing) => return,
             (TagKind::Video, Body::KeyFrame) => self.has_key_frame = true,
             (TagKind::Video, Body::Frame) if !self.has_key_frame => return,
             _ => {}
         }
         // Beyond the bound only sequence headers are of use.
-        if self.held_bytes < MAX_HELD || body(&tag) == Body::Config {
+        if self.held_bytes < MAX_HELD || kind == Body::Config {
             self.held_bytes += tag.data.len();
             self.held.push(tag);
         }
