@@ -64,7 +64,7 @@ impl WorkerConfig {
             ingest_host: required("EZLIVE_INGEST_HOST")?,
             timing: timing()?,
             idle_timeout: seconds("EZLIVE_IDLE_TIMEOUT", Duration::from_secs(300))?,
-            policy: OperatorPolicy::parse(&networks, &buckets).map_err(|error| {
+            policy: OperatorPolicy::default().allow_networks(&networks).map_err(|error| {
                 EnvironmentError {
                     variable: "EZLIVE_ALLOW_PULL_FROM",
                     fault: format!("can't be read: {error}"),

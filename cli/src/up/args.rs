@@ -39,8 +39,8 @@ pub struct UpArgs {
     #[arg(long, value_name = "HOST")]
     pub public_host: Option<String>,
     /// Private networks that pulled inputs may come from, as 10.0.0.0/8,127.0.0.0/8
-    #[arg(long, value_name = "NETWORKS", default_value = "", value_parser = policy)]
-    pub allow_pull_from: OperatorPolicy,
+    #[arg(long, value_name = "NETWORKS", default_value = "", value_parser = networks)]
+    pub allow_pull_from: String,
     /// The FFmpeg program
     #[arg(long, value_name = "PROGRAM", default_value = "ffmpeg")]
     pub ffmpeg: String,
@@ -53,6 +53,14 @@ impl UpArgs {
             lease: self.lease,
             ..Timing::default()
         }
+    }
+
+    /// Where pulled inputs may come from.
+    ///
+    /// # Errors
+    /// None: the command line was checked.
+    pub fn policy(&self) -> anyhow::Result<OperatorPolicy> {
+        Ok(OperatorPolicy::default().allow_networks(&self.allow_pull_from)?)
     }
 
     /// The folder that players are served from.
@@ -125,6 +133,9 @@ fn lease(text: &str) -> Result<Duration, String> {
     Ok(lease)
 }
 
-fn policy(text: &str) -> Result<OperatorPolicy, String> {
-    OperatorPolicy::parse(text, &[]).map_err(|error| error.to_string())
+fn networks(text: &str) -> Result<String, String> {
+    match OperatorPolicy::default().allow_networks(text) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
 }

@@ -94,7 +94,7 @@ async fn serve(args: &UpArgs) -> anyhow::Result<()> {
         store: store.clone(),
         queue: queue.clone(),
         settings: ApiSettings {
-            policy: args.allow_pull_from.clone(),
+            policy: args.policy()?,
             playback: Playback::FromHost,
             timing: args.timing(),
         },
@@ -189,7 +189,7 @@ fn worker_environment(args: &UpArgs, database: &Database, media: &str) -> Vec<(S
         ("EZLIVE_INGEST_HOST", args.ingest_host()),
         ("EZLIVE_LEASE", seconds(args.lease)),
         ("EZLIVE_IDLE_TIMEOUT", seconds(args.idle_timeout)),
-        ("EZLIVE_ALLOW_PULL_FROM", args.allow_pull_from.to_string()),
+        ("EZLIVE_ALLOW_PULL_FROM", args.allow_pull_from.clone()),
         ("EZLIVE_FFMPEG", args.ffmpeg.clone()),
         ("EZLIVE_LOG_FORMAT", "text".to_owned()),
     ]

@@ -25,7 +25,6 @@ use tokio::sync::watch;
 use crate::fleet::Member;
 use crate::publisher::Publisher;
 use beat::{Beat, Orders, Pulse};
-use domain::protocol::Assignment;
 use report::Reporter;
 use session::{Outcome, Session};
 
@@ -131,9 +130,4 @@ async fn close_channel(publisher: Publisher) {
 /// A reason, for short.
 fn reason(code: domain::job::ReasonCode, message: impl Into<String>) -> Reason {
     Reason::new(code, message)
-}
-
-/// Whether an assignment lets media flow.
-fn serves(assignment: Assignment) -> bool {
-    assignment == Assignment::Run
 }

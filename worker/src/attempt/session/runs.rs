@@ -1,9 +1,11 @@
 //! How FFmpeg begins and ends.
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use domain::input::InputInfo;
 use domain::job::{Change, Reason, ReasonCode};
+use domain::plan::input_args;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use tokio::time::Instant;
@@ -11,6 +13,7 @@ use tokio::time::Instant;
 use super::{Outcome, Pulled, Session, Told};
 use crate::attempt::run::{self, ActiveRun, RunSetup};
 use crate::attempt::source::{Source, address_policy};
+use crate::ffmpeg::shim::Tie;
 use crate::ffmpeg::{EndCause, FailureKind, RunEnd};
 use crate::ingest::pull::{self, Prepared, PullError};
 use crate::publisher::Publisher;
@@ -124,7 +127,7 @@ impl Session<'_> {
             return None;
         }
         let (url, policy) = (url.url().clone(), address_policy(&self.member.config));
-        let ffprobe = pull::probe::beside(&self.member.config.ffmpeg);
+        let ffprobe = Tie::default().command(beside(&self.member.config.ffmpeg));
         let pull = async move {
             let prepared = pull::prepare(&url, &policy).await.map_err(|error| {
                 let forbidden = matches!(&error, PullError::Address(e) if e.is_forbidden());
@@ -135,8 +138,9 @@ impl Session<'_> {
                 };
                 Reason::new(code, error.to_string())
             })?;
+            let arguments = input_args(prepared.feed());
             let input = tokio::select! {
-                probed = pull::probe::probe(&ffprobe, prepared.feed(), PROBE) => probed
+                probed = pull::probe::probe(ffprobe.into(), &arguments, PROBE) => probed
                     .map_err(|error| Reason::new(ReasonCode::InputUnreachable, error.to_string())),
                 forbidden = prepared.forbidden() => Err(Reason::new(
                     ReasonCode::InputForbidden,
@@ -163,6 +167,11 @@ impl Session<'_> {
             }
         }
     }
+}
+
+/// The `ffprobe` that came with this `ffmpeg`.
+fn beside(ffmpeg: &str) -> PathBuf {
+    Path::new(ffmpeg).with_file_name("ffprobe")
 }
 
 fn failed(code: ReasonCode, text: String) -> Outcome {

@@ -64,6 +64,11 @@ pub struct Sniffer {
 }
 
 impl Sniffer {
+    /// Whether no tag has come yet.
+    pub fn is_empty(&self) -> bool {
+        self.held.is_empty()
+    }
+
     /// What the publisher says of its stream.
     pub fn metadata(&mut self, metadata: Metadata) {
         self.metadata = Some(metadata);
