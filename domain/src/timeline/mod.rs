@@ -244,6 +244,17 @@ impl Timeline {
             .map(|playlist| playlist.label.as_str())
     }
 
+    /// The run that segments are appended to.
+    pub fn open_run(&self) -> Option<RunId> {
+        self.open_run
+    }
+
+    /// The labels of a run's renditions, in the order of its tracks.
+    pub fn run_labels(&self, run: RunId) -> impl Iterator<Item = &str> {
+        let renditions = self.run(run).map(|run| run.renditions.as_slice()).unwrap_or(&[]);
+        renditions.iter().map(|rendition| rendition.label.as_str())
+    }
+
     fn first_sequence(&self) -> Option<u64> {
         self.next_sequence.checked_sub(self.window.len() as u64)
     }
