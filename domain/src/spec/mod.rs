@@ -63,6 +63,13 @@ pub struct Input {
     pub idle_stop_minutes: u32,
 }
 
+impl Input {
+    /// Whether a publisher pushes; otherwise the worker pulls.
+    pub fn is_pushed(&self) -> bool {
+        matches!(self.source, Source::Push { .. })
+    }
+}
+
 /// Where the input comes from.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 #[serde(untagged)]
