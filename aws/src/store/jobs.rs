@@ -204,10 +204,18 @@ impl Store {
             Some(id) => query.expression_attribute_values(":before", s(id.as_str())),
             None => query,
         };
-        let page = query.send().await.map_err(StoreError::of)?;
-        Ok(readable(
-            page.items().iter().map(|item| Ok(stored_job(item)?.job)),
-        ))
+        // To the end of the index or to as many as asked for: a page may come
+        // short, cut at 1 MB or by records that can't be read.
+        let mut items = query.into_paginator().items().send();
+        let mut jobs = Vec::new();
+        while jobs.len() < limit
+            && let Some(item) = items.next().await
+        {
+            let item = item.map_err(StoreError::of)?;
+            let job = stored_job(&item).map(|stored| stored.job);
+            jobs.extend(readable(std::iter::once(job)));
+        }
+        Ok(jobs)
     }
 
     /// Removes an ended job and its history.

@@ -228,12 +228,20 @@ impl Store {
             .into_iter()
             .flatten()
             .collect();
-        let ids: Vec<String> = ids.into_iter().collect();
-        let mut workers = Vec::with_capacity(ids.len());
-        for batch in ids.chunks(BATCH) {
-            workers.extend(self.workers_by_id(batch).await?);
-        }
-        Ok(workers)
+        self.workers_by_id(ids).await
+    }
+
+    /// The workers with these ids, as far as they are there; one call for
+    /// each hundred. The newest beat may be missing.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn workers_with_ids(
+        &self,
+        ids: impl IntoIterator<Item = &WorkerId>,
+    ) -> Result<Vec<Worker>, StoreError> {
+        let ids = ids.into_iter().map(|id| id.as_str().to_owned());
+        self.workers_by_id(ids.collect()).await
     }
 
     async fn worker_ids_in(&self, state: WorkerState) -> Result<Vec<String>, StoreError> {
@@ -256,7 +264,16 @@ impl Store {
         Ok(ids)
     }
 
-    async fn workers_by_id(&self, ids: &[String]) -> Result<Vec<Worker>, StoreError> {
+    async fn workers_by_id(&self, ids: BTreeSet<String>) -> Result<Vec<Worker>, StoreError> {
+        let ids: Vec<String> = ids.into_iter().collect();
+        let mut workers = Vec::with_capacity(ids.len());
+        for batch in ids.chunks(BATCH) {
+            workers.extend(self.worker_batch(batch).await?);
+        }
+        Ok(workers)
+    }
+
+    async fn worker_batch(&self, ids: &[String]) -> Result<Vec<Worker>, StoreError> {
         let table = &self.tables.workers;
         let mut workers = Vec::with_capacity(ids.len());
         let mut keys: Vec<_> = ids.iter().map(|id| key("worker_id", id)).collect();

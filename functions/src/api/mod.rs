@@ -1,1 +1,150 @@
-//! The API.
+//! The API: what clients call, over HTTP, as JSON.
+//!
+//! Each handler reads the request (`extract`), reads or changes the records
+//! through [`Store`], sends the scheduler a hint, and answers with a view of
+//! the record (`view`) or with a problem (`problem`). The handlers' signatures
+//! and annotations are also the OpenAPI document: a route can't be served
+//! without being in it.
+
+mod dry_run;
+mod extract;
+mod follow_up;
+mod jobs;
+mod openapi;
+mod problem;
+mod step;
+mod view;
+mod wishes;
+mod workers;
+
+use std::sync::Arc;
+
+use aws::queue::JobQueue;
+use aws::store::Store;
+use axum::extract::DefaultBodyLimit;
+use axum::http::header::CONTENT_TYPE;
+use axum::routing::get;
+use axum::{Json, Router, middleware};
+use domain::job::Job;
+use domain::protocol::Timing;
+use domain::spec::OperatorPolicy;
+use jiff::Timestamp;
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use extract::{BODY_LIMIT, NoParameters, Parameters};
+use problem::Problem;
+use view::{JobView, Reader};
+
+/// The API and what it works with.
+pub struct Api {
+    /// The records.
+    pub store: Store,
+    /// The scheduler's queue.
+    pub queue: Arc<dyn JobQueue>,
+    /// What the operator has set.
+    pub settings: ApiSettings,
+}
+
+/// What the operator has set.
+#[derive(Debug, Clone)]
+pub struct ApiSettings {
+    /// Which specs are allowed.
+    pub policy: OperatorPolicy,
+    /// Where players find the channels.
+    pub playback: Playback,
+    /// The protocol's times.
+    pub timing: Timing,
+}
+
+/// Where players find the channels: `{base}/{job}/master.m3u8` and
+/// `{base}/{job}/manifest.mpd`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Playback {
+    /// Under this base URL.
+    Fixed(String),
+    /// On the host that the API was called on, under `/live`: one machine.
+    FromHost,
+}
+
+impl Playback {
+    /// The base URL, for a request to this host.
+    fn base(&self, host: &extract::Host) -> String {
+        match self {
+            Self::Fixed(base) => base.clone(),
+            Self::FromHost => format!("http://{}/live", host.0),
+        }
+    }
+}
+
+impl Api {
+    /// A job as its owner sees it, with live stats.
+    async fn view(&self, job: &Job, host: &extract::Host) -> Result<JobView, Problem> {
+        let worker = match &job.worker_id {
+            Some(id) => self.store.worker(id).await?,
+            None => None,
+        };
+        let base = self.settings.playback.base(host);
+        JobView::new(job, worker.as_ref(), Reader::Owner, &base, Timestamp::now())
+            .map_err(|error| Problem::internal(&error))
+    }
+}
+
+/// Every route of the API, and `GET /openapi.json`, which describes them.
+pub fn router(api: Api) -> Router {
+    let (routes, document) = OpenApiRouter::with_openapi(openapi::base())
+        .routes(routes!(jobs::create, jobs::list))
+        .routes(routes!(jobs::create_live_job))
+        .routes(routes!(jobs::get, jobs::replace_spec, jobs::delete))
+        .routes(routes!(jobs::events))
+        .routes(routes!(wishes::stop))
+        .routes(routes!(wishes::pause))
+        .routes(routes!(wishes::resume))
+        .routes(routes!(wishes::rotate_stream_key))
+        .routes(routes!(workers::list))
+        .routes(routes!(workers::get, workers::drain))
+        .routes(routes!(health))
+        .split_for_parts();
+    let document = openapi::complete(document);
+    routes
+        .route(
+            "/openapi.json",
+            get(move || {
+                let json = [(CONTENT_TYPE, "application/json")];
+                std::future::ready((json, document.clone()))
+            }),
+        )
+        .method_not_allowed_fallback(async || Problem::method_not_allowed())
+        .fallback(async || {
+            Problem::not_found("there is no such path; GET /openapi.json lists them")
+        })
+        .layer(DefaultBodyLimit::max(BODY_LIMIT))
+        .layer(middleware::from_fn(follow_up::log_request))
+        .with_state(Arc::new(api))
+}
+
+/// That the API answers.
+#[derive(Serialize, ToSchema)]
+struct Health {
+    /// Always `ok`.
+    status: &'static str,
+    /// The version of ezlive.
+    version: &'static str,
+}
+
+/// Whether the API answers.
+#[utoipa::path(
+    get,
+    path = "/health",
+    tag = "service",
+    security(()),
+    responses((status = 200, body = Health))
+)]
+async fn health(_: Parameters<NoParameters>) -> Json<Health> {
+    Json(Health {
+        status: "ok",
+        version: env!("CARGO_PKG_VERSION"),
+    })
+}
