@@ -77,7 +77,7 @@ function editorPage(root, { title, note, start, saveLabel, save, signal }) {
     'form',
     { class: 'create', id: 'job-form', novalidate: true },
     editor.element,
-    h('aside', { class: 'card check', 'aria-label': 'Check' }, h('h2', {}, 'What would run'), result),
+    h('aside', { class: 'card check-card', 'aria-label': 'Check' }, h('h2', {}, 'What would run'), result),
     h('div', { class: 'form-actions' }, submit, check, reset),
   );
   form.addEventListener('submit', (event) => {

@@ -1,6 +1,6 @@
 // What a person may do to a job.
 import * as api from './api.js';
-import { h, setText } from './dom.js';
+import { h } from './dom.js';
 import { icon } from './icons.js';
 import { go, href } from './router.js';
 import { allowedActions } from './states.js';
@@ -115,5 +115,7 @@ export function jobActions(id, { onJob, refresh }) {
     },
     { capture: true },
   );
+  // What had to stay for the sake of the focus goes when the focus does.
+  element.addEventListener('focusout', () => setTimeout(() => job && update(job)));
   return { element, update, rotate };
 }

@@ -24,16 +24,22 @@ function createEvent(event) {
     ? h('span', { class: 'event-change' }, event.from && event.from !== event.to ? [badge(event.from), h('span', { class: 'arrow' }, '→')] : null, badge(event.to))
     : null;
   const notes = [
-    event.type && !event.to ? '' : event.type && format.words(event.type),
     event.reason && `${format.words(event.reason.code)}${event.reason.message ? `: ${event.reason.message}` : ''}`,
     detailText(event.detail),
   ].filter(Boolean);
-  const meta = [event.attempt ? `attempt ${event.attempt}` : '', event.worker_id ? `worker ${format.shortId(event.worker_id)}` : ''].filter(Boolean).join(' · ');
+  // A plain transition is told by its states; any other cause has a name.
+  const cause = event.to && ![event.to, 'transition', undefined, null].includes(event.type) ? format.words(event.type) : '';
+  const meta = [cause, event.attempt ? `attempt ${event.attempt}` : '', event.worker_id ? `worker ${format.shortId(event.worker_id)}` : ''].filter(Boolean).join(' · ');
   return h(
     'li',
     { class: 'event', 'data-test': 'event', 'data-to': event.to },
     h('time', { datetime: event.at, title: format.dateTime(event.at) }, format.clock(event.at)),
-    h('div', { class: 'event-body' }, change ?? h('strong', {}, format.words(event.type)), notes.map((note) => h('p', {}, note)), meta && h('p', { class: 'event-meta' }, meta)),
+    h(
+      'div',
+      { class: 'event-body' },
+      h('div', { class: 'event-head' }, change ?? h('strong', {}, format.words(event.type)), meta && h('span', { class: 'event-meta' }, meta)),
+      notes.map((note) => h('p', {}, note)),
+    ),
   );
 }
 

@@ -17,8 +17,8 @@ function obsSteps(url, key) {
       'ol',
       { class: 'steps' },
       h('li', {}, 'Settings → Stream → Service: Custom…'),
-      h('li', {}, 'Server: the address above ', copyButton('the server for OBS', url, 'obs-server-copy')),
-      h('li', {}, 'Stream Key: the key above ', copyButton('the key for OBS', key, 'obs-key-copy')),
+      h('li', {}, 'Server: the address above ', copyButton('the server for OBS', url, 'obs-server-copy', true)),
+      h('li', {}, 'Stream Key: the key above ', copyButton('the key for OBS', key, 'obs-key-copy', true)),
       h('li', {}, 'Settings → Output: H.264 with a keyframe interval of 2 s, AAC audio.'),
       h('li', {}, 'Start Streaming. The job goes from running to streaming within seconds.'),
     ),
@@ -33,7 +33,7 @@ export function ingestCard(onRotate) {
   const rotate = h('button', { class: 'button small', type: 'button', id: 'ingest-rotate' }, icon('rotate'), 'New key');
   let ingest = null;
   const key = () => ingest?.stream_key ?? '';
-  const keyRow = h('div', { class: 'copy-row' }, h('span', { class: 'copy-label' }, 'Stream key'), shownKey, reveal, copyButton('Stream key', key, 'ingest-key-copy'));
+  const keyRow = h('div', { class: 'copy-row' }, h('span', { class: 'copy-label' }, 'Stream key'), shownKey, reveal, copyButton('Stream key', key, 'ingest-key-copy', true));
   const command = codeBlock('FFmpeg test picture', 'ingest-command');
   const how = h('details', { id: 'ffmpeg-push', open: true }, h('summary', {}, 'FFmpeg test picture'), command.block);
   const ready = h('div', {}, address.row, keyRow, how, obsSteps(() => ingest?.url ?? '', key));

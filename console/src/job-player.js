@@ -1,7 +1,6 @@
 // The player's card on a job's page: when to play, and what to say meanwhile.
 import { h, setText } from './dom.js';
 import * as format from './format.js';
-import { icon } from './icons.js';
 import { describeState, isEnded, isPlayable } from './states.js';
 
 const TITLES = {
@@ -26,16 +25,15 @@ function strip() {
 
 /** The card: {element, update(job)}. Ends with `signal`. */
 export function playerCard(signal) {
-  const video = h('video', { id: 'player', controls: true, playsInline: true, muted: true, 'aria-label': 'Live picture' });
+  const video = h('video', { id: 'player', playsInline: true, muted: true, 'aria-label': 'Live picture' });
   const title = h('p', { class: 'screen-title' });
   const text = h('p', {});
   const overlay = h('div', { class: 'screen', id: 'player-overlay' }, title, text);
-  const tally = h('span', { class: 'tally', 'aria-hidden': 'true', hidden: true }, 'Live');
   const quality = h('select', { id: 'player-quality', 'aria-label': 'Rendition' }, h('option', { value: '-1' }, 'Auto'));
-  const live = h('button', { class: 'button small', type: 'button', id: 'player-live' }, icon('live'), 'Go live');
+  const live = h('button', { class: 'button small live-button', type: 'button', id: 'player-live' }, 'Go live');
   const { element: stats, parts } = strip();
   const controls = h('div', { class: 'player-controls', hidden: true }, quality, live, stats);
-  const element = h('section', { class: 'card player-card', 'aria-label': 'Player' }, h('div', { class: 'stage' }, video, overlay, tally), controls);
+  const element = h('section', { class: 'card player-card', 'aria-label': 'Player' }, h('div', { class: 'stage' }, video, overlay), controls);
 
   let player = null;
   let starting = false;
@@ -48,18 +46,21 @@ export function playerCard(signal) {
   const refresh = () => {
     const showing = advancing() && (job.state === 'streaming' || !video.paused) && trouble === '';
     overlay.hidden = showing;
-    tally.hidden = !(showing && job.state === 'streaming');
     controls.hidden = player === null;
+    video.controls = player !== null;
     if (!showing) {
       const loading = isPlayable(job);
       setText(title, trouble ? 'Can’t play' : loading ? 'Loading' : TITLES[job.state]);
-      setText(text, trouble || (loading ? '' : describeState(job)));
+      setText(text, trouble || (loading ? '' : (job.reason?.message ?? describeState(job))));
     }
-    if (player) refreshStrip();
+    if (player) refreshStrip(showing && job.state === 'streaming');
   };
 
-  const refreshStrip = () => {
+  const refreshStrip = (moving) => {
     const status = player.status();
+    const onEdge = moving && status.atLiveEdge;
+    live.dataset.live = onEdge ? 'yes' : 'no';
+    setText(live, onEdge ? 'Live' : 'Go live');
     setText(parts.height.text, status.height ? `${status.height}p` : '–');
     setText(parts.latency.text, status.latencySeconds ? `${status.latencySeconds.toFixed(1)} s` : '–');
     setText(parts.buffer.text, `${status.bufferSeconds.toFixed(1)} s`);

@@ -20,9 +20,9 @@ const TILES = [
     warn: (s) => typeof s.speed === 'number' && s.speed < SLOW && 'slower than real time',
   },
   { name: 'bitrate', label: 'Input bitrate', value: (s) => format.bitrate(s.input?.bitrate_kbps == null ? null : s.input.bitrate_kbps * 1000), sample: (s) => s.input?.bitrate_kbps },
+  { name: 'video', label: 'Input video', value: (s) => describeInputVideo(s.input?.video) || '–' },
+  { name: 'audio', label: 'Input audio', value: (s) => describeInputAudio(s.input?.audio) || '–' },
   { name: 'dropped', label: 'Dropped', unit: 'frames', value: (s) => format.count(s.dropped_frames), warn: (s) => s.dropped_frames > 0 && 'since the run began' },
-  { name: 'video', label: 'Input video', wide: true, value: (s) => describeInputVideo(s.input?.video) || '–' },
-  { name: 'audio', label: 'Input audio', wide: true, value: (s) => describeInputAudio(s.input?.audio) || '–' },
   {
     name: 'segment',
     label: 'Last segment',
@@ -30,9 +30,9 @@ const TILES = [
     value: (s) => format.millis(s.last_segment_age_ms),
     warn: (s, job) => job.state === 'streaming' && s.last_segment_age_ms > LATE_SEGMENTS * 1000 * job.spec.output.segment_duration && 'late',
   },
+  { name: 'bytes', label: 'Ingested', value: (s) => format.bytes(s.bytes_ingested) },
   { name: 'active', label: 'On air', value: (s) => format.duration(s.active_seconds) },
   { name: 'up', label: 'Up', value: (s) => format.duration(s.up_seconds) },
-  { name: 'bytes', label: 'Ingested', value: (s) => format.bytes(s.bytes_ingested) },
   { name: 'runs', label: 'Runs', value: (s) => format.count(s.runs) },
   { name: 'attempt', label: 'Attempt', value: (_, job) => format.count(job.attempt) },
 ];
@@ -44,7 +44,7 @@ export function statsCard() {
     const note = h('span', { class: 'tile-note' });
     const spark = tile.sample ? sparkline() : null;
     const unit = tile.unit ? h('span', { class: 'unit' }, ` ${tile.unit}`) : null;
-    const element = h('div', { class: tile.wide ? 'tile wide' : 'tile' }, h('dt', {}, tile.label), h('dd', {}, value, unit), note, spark?.element);
+    const element = h('div', { class: `tile tile-${tile.name}` }, h('dt', {}, tile.label), h('dd', {}, value, unit), note, spark?.element);
     return { ...tile, element, value, note, spark, unit, read: tile.value };
   });
   return {

@@ -98,7 +98,7 @@ export function jobPage(root, { params: { id }, signal }) {
     h('div', { class: 'job-main' }, player.element, stats.element, history.element),
     h('div', { class: 'job-side' }, ingest.element, playback.element, spec.element),
   );
-  const head = h('div', { class: 'page-head job-head' }, h('div', { class: 'title-row' }, title, copyButton('the job’s id', () => id, 'job-id-copy')), actions.element);
+  const head = h('div', { class: 'page-head job-head' }, h('div', { class: 'title-row' }, title, copyButton('the job’s id', () => id, 'job-id-copy', true)), actions.element);
   const loading = h('p', { class: 'loading' }, 'Loading…');
   head.lastElementChild.hidden = true;
   state.element.hidden = true;

@@ -157,6 +157,7 @@ export function startPlayer(video, url, { lowLatency, onTrouble }) {
       const buffered = [...Array(video.buffered.length).keys()].find((i) => video.buffered.start(i) <= video.currentTime + 0.1 && video.buffered.end(i) >= video.currentTime);
       return {
         latencySeconds: hls && hls.latency > 0 ? hls.latency : null,
+        atLiveEdge: !hls || hls.latency < (hls.targetLatency ?? 0) + (hls.latestLevelDetails?.targetduration ?? 0),
         bufferSeconds: buffered === undefined ? 0 : video.buffered.end(buffered) - video.currentTime,
         height: video.videoHeight || null,
         droppedFrames: video.getVideoPlaybackQuality?.().droppedVideoFrames ?? null,

@@ -27,17 +27,17 @@ export function describeState(job) {
       return 'A worker is booked and getting ready.';
     case 'running':
       if (!push) return 'Connecting to the input.';
-      return job.ingest ? 'Ready. Waiting for a publisher.' : 'The worker is opening its ingest.';
+      return job.ingest ? 'Ready for a publisher.' : 'The worker is opening its ingest.';
     case 'streaming':
       return 'On air: input is coming in, segments are going out.';
     case 'paused':
-      return 'Paused. The worker and its addresses are kept.';
+      return 'The worker, its addresses and the playlists are kept.';
     case 'stopping':
-      return 'Stopping: the last segments are being published.';
+      return 'The last segments are being published.';
     case 'stopped':
-      return 'Stopped. Resume brings it back under the same address.';
+      return 'Resume brings it back under the same addresses.';
     case 'failed':
-      return 'Failed. It will not go on by itself.';
+      return 'It will not go on by itself. Resume tries again.';
     default:
       return '';
   }

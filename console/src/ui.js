@@ -37,10 +37,13 @@ export function toast(text, kind = 'good') {
   stack.append(item);
 }
 
-/** A button that copies what `text()` gives at the press. */
-export function copyButton(what, text, test) {
-  const label = h('span', { class: 'wide-only' }, 'Copy');
-  const button = h('button', { class: 'button small', type: 'button', 'aria-label': `Copy ${what}`, 'data-test': test }, icon('copy'), label);
+/**
+ * A button that copies what `text()` gives at the press. A `brief` one says
+ * so by its icon alone.
+ */
+export function copyButton(what, text, test, brief = false) {
+  const label = h('span', { class: brief ? 'visually-hidden' : '' }, 'Copy');
+  const button = h('button', { class: `button small${brief ? ' icon-only' : ''}`, type: 'button', 'aria-label': `Copy ${what}`, 'data-test': test }, icon('copy'), label);
   button.addEventListener('click', async () => {
     const done = await copyText(text());
     announce(done ? `Copied ${what}` : `Could not copy ${what}`);
@@ -59,7 +62,7 @@ export function copyButton(what, text, test) {
 /** A labelled value with a copy button; `set(value)` changes it. */
 export function copyRow(label, test) {
   const value = h('code', { 'data-test': test });
-  const row = h('div', { class: 'copy-row' }, h('span', { class: 'copy-label' }, label), value, copyButton(label, () => value.textContent, `${test}-copy`));
+  const row = h('div', { class: 'copy-row' }, h('span', { class: 'copy-label' }, label), value, copyButton(label, () => value.textContent, `${test}-copy`, true));
   return { row, set: (text) => setText(value, text) };
 }
 
