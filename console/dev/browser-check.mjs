@@ -164,6 +164,15 @@ async function keyboardFlow(page) {
   assert.ok(await page.isVisible('#json'));
 }
 
+async function offlineFlow(page, context) {
+  await context.setOffline(true);
+  await page.waitForSelector('#offline:not([hidden])');
+  await shot(page, 'offline');
+  await context.setOffline(false);
+  await page.waitForSelector('#offline', { state: 'hidden' });
+  assert.equal(await page.getAttribute('#link-state', 'data-state'), 'ok');
+}
+
 async function tokenFlow() {
   const mock = await startMock({ token: 'sesame' });
   const { page, context } = await open(mock.origin);
@@ -182,7 +191,7 @@ async function tokenFlow() {
 
 const mock = await startMock();
 try {
-  const { page, complaints } = await open(mock.origin);
+  const { page, complaints, context } = await open(mock.origin);
   await createFlow(page);
   // The refused body is a 422, which browsers log by themselves.
   assert.deepEqual(complaints.filter((text) => !/status of 422/.test(text)), []);
@@ -192,6 +201,8 @@ try {
   await endFlow(page, mock.api, id);
   await keyboardFlow(page);
   assert.deepEqual(complaints, [], 'the browser’s console is silent');
+  await page.click('#nav-jobs');
+  await offlineFlow(page, context);
   await tokenFlow();
   console.log('ok: the console works in the browser');
 } finally {

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 
 const ASSIGN_MS = 600;
 const BOOT_MS = 900;
+const FFMPEG = ['-hide_banner', '-f', 'flv', '-i', 'pipe:0', '-filter_complex', '[0:v]split=2[s0][s1];[s0]scale=640:360[v0]', '-c:v', 'libx264', 'pipe:1'];
 
 /** Lower-cases all keys, as the API reads a body. */
 function fold(value) {
@@ -69,14 +70,14 @@ export function mockApi({ dir, token = null, publishAfter = 2500 }) {
     timers.add(timer);
   };
 
-  const event = (job, type, from, more = {}) => {
-    job.events.push({ seq: job.events.length + 1, at: new Date().toISOString(), type, from, to: job.state, attempt: job.attempt, worker_id: job.worker, reason: job.reason, detail: null, ...more });
+  const event = (job, type, from) => {
+    job.events.push({ seq: job.events.length + 1, at: new Date().toISOString(), type, from, to: job.state, attempt: job.attempt, worker_id: job.worker, reason: job.reason });
     job.updated = new Date().toISOString();
   };
-  const to = (job, state, reason = null) => {
+  const to = (job, state, type, reason = null) => {
     const from = job.state;
     Object.assign(job, { state, reason });
-    event(job, 'transition', from);
+    event(job, type, from);
   };
   const unpublish = (job) => {
     job.ffmpeg?.kill('SIGKILL');
@@ -89,30 +90,29 @@ export function mockApi({ dir, token = null, publishAfter = 2500 }) {
     job.runs += 1;
     job.since = Date.now();
     job.ffmpeg = encode(join(dir, job.id), job.runs - 1);
-    to(job, 'streaming');
+    to(job, 'streaming', 'input_started');
   };
   const place = (job) => {
     job.desired = 'run';
-    to(job, 'created');
     later(ASSIGN_MS, () => {
       if (job.desired !== 'run') return;
       job.attempt += 1;
       job.worker = randomUUID();
-      to(job, 'assigned');
+      to(job, 'assigned', 'booked');
       later(BOOT_MS, () => {
         if (job.desired !== 'run') return;
-        to(job, 'running');
+        to(job, 'running', 'listening');
         later(publishAfter, () => publish(job));
       });
     });
   };
   const stop = (job) => {
     job.desired = 'stop';
-    if (job.state !== 'created') to(job, 'stopping');
+    if (job.state !== 'created') to(job, 'stopping', 'stop_requested');
     unpublish(job);
     later(800, () => {
       job.worker = null;
-      to(job, 'stopped');
+      to(job, 'stopped', 'stopped');
     });
   };
 
@@ -123,9 +123,10 @@ export function mockApi({ dir, token = null, publishAfter = 2500 }) {
     const up = on ? (Date.now() - job.since) / 1000 : 0;
     const wobble = Math.sin(Date.now() / 3000);
     return {
-      fps: on ? 25 + wobble * 0.2 : null,
-      speed: on ? 1 + wobble * 0.01 : null,
+      fps: on ? 25 + wobble * 0.2 : 0,
+      speed: on ? 1 + wobble * 0.01 : 0,
       dropped_frames: 0,
+      dropped_segments: 0,
       input: on ? { video: { codec: 'h264', width: 1280, height: 720, fps: 25 }, audio: { codec: 'aac', sample_rate: 48000, channels: 2 }, bitrate_kbps: 2600 + wobble * 120 } : null,
       bytes_ingested: Math.round(up * 330_000),
       up_seconds: up,
@@ -187,12 +188,12 @@ export function mockApi({ dir, token = null, publishAfter = 2500 }) {
     const origin = url.origin;
     if (kind === 'workers') {
       const busy = [...jobs.values()].filter((job) => job.worker);
-      return [200, { workers: busy.map((job) => ({ id: job.worker, state: 'busy', job_id: job.id, attempt: job.attempt, size: 'small', beat: Math.floor(Date.now() / 1000) % 100_000, started_at: job.created })), next_cursor: null }];
+      return [200, { workers: busy.map((job) => ({ id: job.worker, state: 'booked', job_id: job.id, attempt: job.attempt, size: 'small', beat: Math.floor(Date.now() / 1000) % 1000, task: 'pid 4711', created_at: job.created, updated_at: job.updated })) }];
     }
     if (method === 'POST' && !id) {
       const { spec, warnings } = await validated(request);
       if (query.get('dry_run') === 'true') {
-        return [200, { spec, warnings, argv: ['ffmpeg', '-hide_banner', '-f', 'flv', '-i', 'pipe:0', '-filter_complex', '[0:v]split=2[s0][s1];[s0]scale=640:360[v0]', '-c:v', 'libx264', 'pipe:1'] }];
+        return [200, { spec, warnings, ffmpeg: { argv: FFMPEG, command: `ffmpeg ${FFMPEG.map((word) => (word.includes('[') ? `'${word}'` : word)).join(' ')}` } }];
       }
       return [201, await json(create(spec, warnings), origin)];
     }
@@ -203,7 +204,7 @@ export function mockApi({ dir, token = null, publishAfter = 2500 }) {
       return [200, { jobs: await Promise.all(all.slice(start, end).map((job) => json(job, origin, true))), next_cursor: end < all.length ? String(end) : null }];
     }
     const job = find(id);
-    if (verb === 'events') return [200, { events: job.events, next_cursor: null }];
+    if (verb === 'events') return [200, { events: job.events.filter((one) => one.seq > Number(query.get('after') ?? 0)), next_cursor: null }];
     if (method === 'PATCH') {
       Object.assign(job, await validated(request));
       return [200, await json(job, origin)];
@@ -213,14 +214,21 @@ export function mockApi({ dir, token = null, publishAfter = 2500 }) {
       else if (verb === 'pause') {
         job.desired = 'pause';
         unpublish(job);
-        to(job, 'paused');
+        event(job, 'pause_requested', job.state);
+        to(job, 'paused', 'paused');
       } else if (verb === 'resume') {
         if (job.state === 'paused') {
           job.desired = 'run';
-          to(job, 'running');
+          to(job, 'running', 'resume_requested');
           later(publishAfter, () => publish(job));
-        } else place(job);
-      } else job.key = randomUUID().replaceAll('-', '');
+        } else {
+          to(job, 'created', 'resume_requested');
+          place(job);
+        }
+      } else {
+        job.key = randomUUID().replaceAll('-', '');
+        event(job, 'key_rotated', job.state);
+      }
       return [verb === 'stream-key' ? 200 : 202, await json(job, origin)];
     }
     if (method === 'DELETE') {
@@ -259,10 +267,10 @@ export function mockApi({ dir, token = null, publishAfter = 2500 }) {
       const job = find(id);
       if (what === 'publish') return publish(job);
       unpublish(job);
-      if (what === 'drop') to(job, 'running');
+      if (what === 'drop') to(job, 'running', 'input_lost', { code: 'input_lost', message: 'The publisher went away.' });
       else {
         job.worker = null;
-        to(job, 'failed', { code: 'input_forbidden', message: 'The input’s host resolves to a private address.' });
+        to(job, 'failed', 'failed', { code: 'input_forbidden', message: 'The input’s host resolves to a private address.' });
       }
     },
     async close() {

@@ -1,12 +1,14 @@
 // The HTTP API of ezlive. Every call may reject with ApiError.
 
+import { sentence } from './format.js';
+
 const TOKEN_KEY = 'ezlive-token';
 
 /** A failed call: an RFC 9457 problem, or no answer at all (status 0). */
 export class ApiError extends Error {
   constructor(status, problem) {
     const text = problem.detail || problem.title || (status ? `The server answered ${status}.` : 'The server can’t be reached.');
-    super(text);
+    super(sentence(text));
     this.name = 'ApiError';
     /** The HTTP status; 0 where there was no answer. */
     this.status = status;
@@ -17,7 +19,7 @@ export class ApiError extends Error {
 
 const listeners = new Set();
 
-/** Calls `listener` with each call's outcome: 'ok', 'offline' or 'unauthorized'. */
+/** Calls `listener` with each call's outcome: 'ok', 'unauthorized', 'failing' or 'offline'. */
 export function onOutcome(listener) {
   listeners.add(listener);
 }
@@ -49,14 +51,19 @@ export function setToken(next) {
   }
 }
 
+function outcome(status) {
+  if (status === 401) return 'unauthorized';
+  return status >= 500 ? 'failing' : 'ok';
+}
+
 async function readBody(response) {
   const text = await response.text();
   if (text === '') return null;
   try {
     return JSON.parse(text);
   } catch {
-    // A proxy's HTML page, say. The status has to speak for itself.
-    return null;
+    // A proxy's HTML page, say.
+    return undefined;
   }
 }
 
@@ -78,8 +85,9 @@ async function call(method, path, { query = {}, body, headers = {}, signal } = {
     report('offline');
     throw new ApiError(0, {});
   }
-  report(response.status === 401 ? 'unauthorized' : 'ok');
+  report(outcome(response.status));
   if (!response.ok) throw new ApiError(response.status, answer ?? {});
+  if (answer === undefined) throw new ApiError(response.status, { detail: 'The server’s answer is not JSON.' });
   return answer;
 }
 
@@ -88,8 +96,9 @@ const worker = (id) => `workers/${encodeURIComponent(id)}`;
 
 export const listJobs = (query, signal) => call('GET', 'jobs', { query, signal });
 export const getJob = (id, signal) => call('GET', job(id), { signal });
-export const listEvents = (id, cursor, signal) => call('GET', `${job(id)}/events`, { query: { cursor, limit: 100 }, signal });
-/** Checks a body: {spec, warnings, argv}. */
+/** The events after the one with this number, oldest first. */
+export const listEvents = (id, after, signal) => call('GET', `${job(id)}/events`, { query: { after }, signal });
+/** Checks a body: {spec, warnings, ffmpeg: {argv, command}}. */
 export const checkJob = (body) => call('POST', 'jobs', { query: { dry_run: true }, body: JSON.stringify(body) });
 export const createJob = (body, idempotencyKey) =>
   call('POST', 'jobs', { body: JSON.stringify(body), headers: { 'Idempotency-Key': idempotencyKey } });
@@ -98,5 +107,5 @@ export const replaceSpec = (id, body) => call('PATCH', job(id), { body: JSON.str
 export const setDesired = (id, verb) => call('PUT', `${job(id)}/${verb}`);
 export const rotateKey = (id) => call('PUT', `${job(id)}/stream-key`);
 export const deleteJob = (id, { force, media }) => call('DELETE', job(id), { query: { force, media } });
-export const listWorkers = (query, signal) => call('GET', 'workers', { query, signal });
+export const listWorkers = (signal) => call('GET', 'workers', { signal });
 export const drainWorker = (id) => call('DELETE', worker(id));

@@ -21,10 +21,9 @@ function hintPanel() {
 }
 
 /** What a dry run answered. */
-function checkResult({ spec, warnings, argv }) {
+function checkResult({ spec, warnings, ffmpeg }) {
   const command = codeBlock('FFmpeg command', 'check-command');
-  const line = Array.isArray(argv) ? format.shellCommand(argv) : String(argv ?? '');
-  command.set(line);
+  command.set(ffmpeg.command);
   const resolved = codeBlock('Resolved spec', 'check-spec');
   resolved.set(JSON.stringify(spec, null, 2));
   const list = (warnings ?? []).map(({ pointer, detail }) => h('li', {}, h('code', {}, pointer), ` ${detail}`));

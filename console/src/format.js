@@ -93,10 +93,14 @@ export function size(width, height) {
   return width && height ? `${width}×${height}` : '';
 }
 
+/** A text with a capital at its start. */
+export function sentence(text) {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}
+
 /** `snake_case` as a sentence's start: `Snake case`. */
 export function words(name) {
-  const text = String(name ?? '').replaceAll('_', ' ').trim();
-  return text.charAt(0).toUpperCase() + text.slice(1);
+  return sentence(String(name ?? '').replaceAll('_', ' ').trim());
 }
 
 /** A URL fit for the screen: no credentials, no query. */

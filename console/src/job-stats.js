@@ -17,12 +17,12 @@ const TILES = [
     label: 'Speed',
     value: (s) => (typeof s.speed === 'number' ? `${format.decimal(s.speed)}×` : '–'),
     sample: (s) => s.speed,
-    warn: (s) => typeof s.speed === 'number' && s.speed < SLOW && 'slower than real time',
+    warn: (s, job) => job.state === 'streaming' && s.speed > 0 && s.speed < SLOW && 'slower than real time',
   },
   { name: 'bitrate', label: 'Input bitrate', value: (s) => format.bitrate(s.input?.bitrate_kbps == null ? null : s.input.bitrate_kbps * 1000), sample: (s) => s.input?.bitrate_kbps },
   { name: 'video', label: 'Input video', value: (s) => describeInputVideo(s.input?.video) || '–' },
   { name: 'audio', label: 'Input audio', value: (s) => describeInputAudio(s.input?.audio) || '–' },
-  { name: 'dropped', label: 'Dropped', unit: 'frames', value: (s) => format.count(s.dropped_frames), warn: (s) => s.dropped_frames > 0 && 'since the run began' },
+  { name: 'dropped', label: 'Dropped', unit: 'frames', value: (s) => format.count(s.dropped_frames), warn: (s, _, before) => s.dropped_frames > before.dropped_frames && 'dropping frames now' },
   {
     name: 'segment',
     label: 'Last segment',
@@ -47,19 +47,21 @@ export function statsCard() {
     const element = h('div', { class: `tile tile-${tile.name}` }, h('dt', {}, tile.label), h('dd', {}, value, unit), note, spark?.element);
     return { ...tile, element, value, note, spark, unit, read: tile.value };
   });
+  let before = {};
   return {
     element: card('Live figures', { id: 'stats' }, h('dl', { class: 'tiles' }, ...tiles.map(({ element }) => element))),
     update(job) {
       const stats = job.stats ?? {};
       for (const tile of tiles) {
         const text = tile.read(stats, job);
-        const warning = tile.warn?.(stats, job) || '';
+        const warning = tile.warn?.(stats, job, before) || '';
         setText(tile.value, text);
         setText(tile.note, warning);
         tile.element.dataset.warn = warning ? 'yes' : 'no';
         if (tile.unit) tile.unit.hidden = text === '–';
         if (job.state === 'streaming') tile.spark?.push(tile.sample(stats));
       }
+      before = stats;
     },
   };
 }

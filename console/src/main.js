@@ -2,7 +2,7 @@
 //
 // Stable hooks for browser tests (`#id`, `[data-test=name]`):
 //   header     #nav-home #nav-jobs #nav-workers #nav-create #theme-toggle
-//              #link-state[data-state=wait|ok|offline] #skip-link #offline
+//              #link-state[data-state=wait|ok|failing|offline] #skip-link #offline
 //   everywhere #main #live-region toast toast-close #dialog #dialog-confirm
 //              #dialog-cancel #token-dialog #token #token-submit
 //   #/jobs     #filter-all #filter-STATE jobs-body job-row[data-job] job-link
@@ -25,7 +25,8 @@
 //              stat-up stat-bytes stat-runs stat-attempt, #ingest ingest-url
 //              ingest-key #ingest-reveal #ingest-rotate ingest-command
 //              ingest-waiting #ffmpeg-push #obs obs-server-copy obs-key-copy,
-//              playback-hls playback-dash, #events event[data-to] #events-all,
+//              playback-hls playback-dash, #events event[data-type][data-to]
+//              #events-all,
 //              job-spec job-warnings job-id-copy gone-back; each copyable X
 //              has a button X-copy
 //   #/workers  worker-row[data-worker] worker-job worker-drain
@@ -48,7 +49,11 @@ const ROUTES = [
   ['/workers', workersPage],
 ];
 
-const LINK_WORDS = { ok: 'Connected', offline: 'No connection', wait: 'Connecting' };
+const LINK_WORDS = { wait: 'Connecting', ok: 'Connected', failing: 'The server has a fault', offline: 'No connection' };
+const LINK_TROUBLE = {
+  failing: 'ezlive answers with an error. What you see is the last known state; trying again.',
+  offline: 'ezlive can’t be reached. What you see is the last known state; trying again.',
+};
 const THEMES = ['auto', 'light', 'dark'];
 
 function showLink(state) {
@@ -57,8 +62,8 @@ function showLink(state) {
   dot.setAttribute('aria-label', LINK_WORDS[state]);
   dot.title = LINK_WORDS[state];
   const bar = document.getElementById('offline');
-  bar.hidden = state !== 'offline';
-  setText(bar, state === 'offline' ? 'ezlive can’t be reached. What you see is the last known state; trying again.' : '');
+  bar.hidden = !(state in LINK_TROUBLE);
+  setText(bar, LINK_TROUBLE[state] ?? '');
 }
 
 function themeToggle(button) {

@@ -1,5 +1,8 @@
 // Hash routes: `#/jobs/ID?x=y`. One page is mounted at a time.
 
+/** What a parameter may be: ids are UUIDs. */
+const PARAMETER = /^[A-Za-z0-9-]+$/;
+
 /** Matches a path against `/jobs/:id`; gives the parameters, or null. */
 export function match(pattern, path) {
   const wanted = pattern.split('/');
@@ -7,7 +10,7 @@ export function match(pattern, path) {
   if (wanted.length !== given.length) return null;
   const params = {};
   for (const [i, step] of wanted.entries()) {
-    if (step.startsWith(':') && given[i] !== '') params[step.slice(1)] = decodeURIComponent(given[i]);
+    if (step.startsWith(':') && PARAMETER.test(given[i])) params[step.slice(1)] = given[i];
     else if (step !== given[i]) return null;
   }
   return params;

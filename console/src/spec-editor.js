@@ -1,5 +1,6 @@
 // A job body in two views, form and JSON, of one document.
 import { h, setText } from './dom.js';
+import { sentence } from './format.js';
 import { canonical, fromPath, locate, placeFaults } from './pointer.js';
 import * as body from './spec-doc.js';
 import { renderForm } from './spec-form.js';
@@ -116,7 +117,7 @@ export function createEditor(start, onChange) {
       const slot = slotAt(place);
       if (!slot) continue;
       // At a wider place than its own, a fault has to say what it is about.
-      const detail = (fault) => (canonical(fault.pointer) === place ? fault.detail : `${fault.pointer}: ${fault.detail}`);
+      const detail = (fault) => (canonical(fault.pointer) === place ? sentence(fault.detail) : `${fault.pointer}: ${fault.detail}`);
       const kind = shown.kind;
       setSlot(slot, here.map(detail), kind);
       controlAt(place)?.setAttribute(kind === 'fault' ? 'aria-invalid' : 'data-doubtful', 'true');

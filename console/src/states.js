@@ -56,8 +56,8 @@ export function allowedActions(job) {
   const ended = isEnded(job.state);
   return {
     stop: !ended && job.desired !== 'stop',
-    pause: job.desired === 'run' && ['assigned', 'running', 'streaming'].includes(job.state),
-    resume: job.desired === 'pause' || (job.desired !== 'run' && job.state !== 'stopping') || (ended && job.state === 'failed'),
+    pause: job.desired === 'run' && ['created', 'assigned', 'running', 'streaming'].includes(job.state),
+    resume: ended || (job.desired === 'pause' && job.state !== 'stopping'),
     edit: ended,
     rotate: isPush(job),
     deleteNeedsForce: !ended,

@@ -6,17 +6,18 @@ import { poll } from './poll.js';
 import { href } from './router.js';
 import { badge, confirm, empty, errorText, heading, setBadge, toast } from './ui.js';
 
-const PAGE_SIZE = 50;
-/** Shown in places of their own. */
-const OWN_PLACE = new Set(['id', 'worker_id', 'state', 'job_id']);
+/** The states in which a worker can be told to leave. */
+const DRAINABLE = new Set(['idle', 'booked']);
 
-const idOf = (worker) => worker.id ?? worker.worker_id;
-
-/** What else the API says of a worker, as [label, text]. */
+/** What else there is to know of a worker, as [label, text]. */
 function facts(worker) {
-  return Object.entries(worker)
-    .filter(([name, value]) => !OWN_PLACE.has(name) && value !== null && typeof value !== 'object')
-    .map(([name, value]) => [format.words(name), name.endsWith('_at') ? format.ago(value) : String(value)]);
+  return [
+    ['Size', worker.size],
+    ['Attempt', worker.attempt],
+    ['Beats', worker.beat ? format.count(worker.beat) : 'not registered yet'],
+    ['Task', worker.task],
+    ['Since', worker.created_at && format.ago(worker.created_at)],
+  ].filter(([, text]) => text !== null && text !== undefined);
 }
 
 async function drain(worker, refresh) {
@@ -29,7 +30,7 @@ async function drain(worker, refresh) {
   });
   if (!answer) return;
   try {
-    await api.drainWorker(idOf(worker));
+    await api.drainWorker(worker.id);
     toast('The worker is draining.');
     refresh();
   } catch (error) {
@@ -38,7 +39,7 @@ async function drain(worker, refresh) {
 }
 
 function createCard(worker, refresh) {
-  const id = idOf(worker);
+  const { id } = worker;
   const button = h('button', { class: 'button small', type: 'button', 'data-test': 'worker-drain', 'aria-label': `Drain worker ${format.shortId(id)}` }, 'Drain');
   const card = h(
     'li',
@@ -55,6 +56,7 @@ function createCard(worker, refresh) {
 function updateCard(card, worker) {
   card.worker = worker;
   setBadge(card.querySelector('.badge'), worker.state);
+  card.querySelector('[data-test=worker-drain]').hidden = !DRAINABLE.has(worker.state);
   const job = card.querySelector('.worker-job');
   if (job.dataset.job !== String(worker.job_id)) {
     job.dataset.job = String(worker.job_id);
@@ -72,30 +74,24 @@ function updateCard(card, worker) {
 }
 
 /** Mounts the list of workers. */
-export function workersPage(root, { query, signal }) {
-  const cursor = query.get('cursor') ?? '';
+export function workersPage(root, { signal }) {
   const cards = h('ul', { class: 'worker-list', id: 'workers' });
   const list = h('div', {}, h('p', { class: 'loading' }, 'Loading…'));
-  const newest = h('a', { class: 'button', id: 'page-newest', href: href('/workers'), hidden: !cursor }, 'First page');
-  const older = h('a', { class: 'button', id: 'page-older', hidden: true }, 'More');
   root.append(
     h('div', { class: 'page-head' }, heading('Workers'), h('p', { class: 'page-note' }, 'A worker runs one job at a time and leaves when it has been idle for a while.')),
     list,
-    h('nav', { class: 'pager', 'aria-label': 'Pages' }, newest, older),
   );
   document.title = 'Workers · ezlive';
 
   const refresh = poll(
     async () => {
-      const page = await api.listWorkers({ cursor, limit: PAGE_SIZE }, signal);
-      keyed(cards, page.workers, idOf, (worker) => createCard(worker, () => refresh()), updateCard);
-      if (page.workers.length > 0) {
+      const { workers } = await api.listWorkers(signal);
+      keyed(cards, workers, (worker) => worker.id, (worker) => createCard(worker, () => refresh()), updateCard);
+      if (workers.length > 0) {
         if (!cards.isConnected) list.replaceChildren(cards);
       } else if (!list.querySelector('.empty')) {
         list.replaceChildren(empty('No workers', 'One is started when a job needs it. Nothing runs while nobody streams.'));
       }
-      older.hidden = !page.next_cursor;
-      if (page.next_cursor) older.href = href('/workers', { cursor: page.next_cursor });
     },
     { signal },
   );

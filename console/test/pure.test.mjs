@@ -6,6 +6,8 @@ import * as format from '../src/format.js';
 import { nextAudio, nextVideo } from '../src/ladder.js';
 import { newHistory, onFatalError, onProgress, onStall } from '../src/player-policy.js';
 import { canonical, locate, placeFaults, steps } from '../src/pointer.js';
+import { publishCommand } from '../src/publish-command.js';
+import { href, match } from '../src/router.js';
 import * as doc from '../src/spec-doc.js';
 import * as states from '../src/states.js';
 
@@ -157,7 +159,7 @@ test('actions follow state and desire', () => {
   assert.ok(!at('stopping', 'stop').stop && !at('stopping', 'stop').resume);
   assert.ok(at('stopped', 'stop').resume && at('stopped', 'stop').edit && !at('stopped', 'stop').deleteNeedsForce);
   assert.ok(at('failed', 'run').resume && !at('failed', 'run').stop);
-  assert.ok(!at('created', 'run').resume && at('created', 'run').stop && !at('created', 'run').pause);
+  assert.ok(!at('created', 'run').resume && at('created', 'run').stop && at('created', 'run').pause);
 });
 
 test('a playlist is asked for only when it has segments', () => {
@@ -182,6 +184,19 @@ test('an added rendition is the lowest rung missing, under a free label', () => 
   assert.equal(added.height, 540);
   assert.equal(nextVideo({ labels: [], heights: [360, 432, 540, 720, 1080] }).height, 1080);
   assert.equal(nextAudio({ labels: [undefined] }).label, 'audio1');
+});
+
+test('routes match whole paths, and ids only as parameters', () => {
+  assert.deepEqual(match('/jobs/:id/edit', '/jobs/0192-ab/edit'), { id: '0192-ab' });
+  assert.deepEqual(match('/jobs', '/jobs'), {});
+  for (const path of ['/jobs', '/jobs/', '/jobs/..', '/jobs/%E0%A4%A', '/jobs/a/b']) assert.equal(match('/jobs/:id', path), null, path);
+  assert.equal(href('/jobs', { state: 'failed', cursor: '' }), '#/jobs?state=failed');
+});
+
+test('the publish command puts the key after the server', () => {
+  const line = publishCommand({ protocol: 'rtmp', url: 'rtmp://127.0.0.1:1935/live/' }, 'k3y');
+  assert.ok(line.startsWith('ffmpeg -re ') && line.endsWith(' -f flv rtmp://127.0.0.1:1935/live/k3y'), line);
+  assert.equal(publishCommand({ protocol: 'srt', url: 'srt://h:1' }, 'k'), null);
 });
 
 test('tries come at longer and longer intervals, up to a bound', () => {
