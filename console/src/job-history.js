@@ -5,6 +5,8 @@ import { h, keyed, setText } from './dom.js';
 import * as format from './format.js';
 
 const SHOWN = 20;
+/** Events that are about the worker itself. */
+const OF_THE_WORKER = new Set(['booked', 'worker_lost', 'handed_back', 'stop_forced']);
 function createEvent(event) {
   const moved = event.from !== event.to;
   const from = event.from && [badge(event.from), h('span', { class: 'arrow' }, '→')];
@@ -12,7 +14,7 @@ function createEvent(event) {
   const where = [
     moved && cause,
     event.attempt > 0 && `attempt ${event.attempt}`,
-    event.worker_id && `worker ${format.shortId(event.worker_id)}`,
+    event.worker_id && OF_THE_WORKER.has(event.type) && `worker ${format.shortId(event.worker_id)}`,
   ];
   const head = moved ? h('span', { class: 'event-change' }, from, badge(event.to)) : h('strong', {}, cause);
   const reason = event.reason && `${format.words(event.reason.code)}: ${event.reason.message}`;

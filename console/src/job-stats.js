@@ -11,11 +11,11 @@ const SLOW = 0.97;
 const LATE_SEGMENTS = 3;
 
 const TILES = [
-  { name: 'fps', label: 'Frames', unit: 'fps', value: (s) => format.decimal(s.fps, 1), sample: (s) => s.fps },
+  { name: 'fps', label: 'Frames', unit: 'fps', value: (s, job) => format.decimal(job.state === 'streaming' ? s.fps : null, 1), sample: (s) => s.fps },
   {
     name: 'speed',
     label: 'Speed',
-    value: (s) => (typeof s.speed === 'number' ? `${format.decimal(s.speed)}×` : '–'),
+    value: (s, job) => (job.state === 'streaming' ? `${format.decimal(s.speed)}×` : '–'),
     sample: (s) => s.speed,
     warn: (s, job) => job.state === 'streaming' && s.speed > 0 && s.speed < SLOW && 'slower than real time',
   },
@@ -44,7 +44,7 @@ export function statsCard() {
     const note = h('span', { class: 'tile-note' });
     const spark = tile.sample ? sparkline() : null;
     const unit = tile.unit ? h('span', { class: 'unit' }, ` ${tile.unit}`) : null;
-    const element = h('div', { class: `tile tile-${tile.name}` }, h('dt', {}, tile.label), h('dd', {}, value, unit), note, spark?.element);
+    const element = h('div', { class: `tile tile-${tile.name}` }, h('dt', {}, tile.label), h('dd', {}, value, unit), h('dd', { class: 'tile-extra' }, note, spark?.element));
     return { ...tile, element, value, note, spark, unit, read: tile.value };
   });
   let before = {};

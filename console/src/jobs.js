@@ -54,8 +54,8 @@ function updateRow(row, job) {
   setText(row.querySelector('.row-ladder'), describeLadder(job.spec));
   const picture = on ? describeInputVideo(job.stats?.input?.video) : '';
   setText(cell('input'), picture || describeInput(job));
-  setText(cell('speed'), on ? `${format.decimal(job.stats?.speed)}×  ${format.decimal(job.stats?.fps, 1)} fps` : '–');
-  setText(cell('up'), job.stats?.active_seconds ? format.duration(job.stats.active_seconds) : '–');
+  setText(cell('speed'), on ? `${format.decimal(job.stats?.speed)}×  ${format.decimal(job.stats?.fps, 1)} fps` : '');
+  setText(cell('up'), job.stats?.active_seconds ? format.duration(job.stats.active_seconds) : '');
   setText(cell('created'), format.ago(job.created_at));
   cell('created').title = format.dateTime(job.created_at);
 }
