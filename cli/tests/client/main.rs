@@ -1,0 +1,5 @@
+//! The client commands as people and scripts meet them.
+
+mod commands;
+mod publish;
+mod support;
