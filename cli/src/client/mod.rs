@@ -30,9 +30,11 @@ use output::Output;
 
 /// What every client command takes.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Options of every command")]
 pub struct GlobalArgs {
     /// Where the API is
-    #[arg(long, global = true, env = "EZLIVE_URL", default_value = api::DEFAULT_URL, value_name = "URL", value_parser = api_url)]
+    #[arg(long, global = true, env = "EZLIVE_URL",
+        hide_env_values = true, default_value = api::DEFAULT_URL, value_name = "URL", value_parser = api_url)]
     pub url: Url,
     /// The API's bearer token; better given as EZLIVE_TOKEN, where process lists don't show it
     #[arg(

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use anstream::adapter::strip_str;
 use clap::Args;
 use jiff::Timestamp;
 use serde_json::Value;
@@ -17,6 +18,8 @@ use super::resolve;
 use super::types::{Event, Job};
 
 const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// As wide as `streaming → stopping`.
+const WHAT_WIDTH: usize = 20;
 /// How long the API may be away, as in a restart, before the watch ends.
 const OUTAGE: Duration = Duration::from_secs(60);
 
@@ -175,17 +178,16 @@ impl Changes {
             at.duration_since(*self.origin.get_or_insert(at))
                 .as_millis()
         });
-        let mut line = format!(
-            "+{:>8} ms  {}",
-            since.unwrap_or_default(),
-            what_happened(event)
-        );
+        let what = what_happened(event);
+        let mut line = format!("+{:>8} ms  {what}", since.unwrap_or_default());
         if let Some(worker) = &event.worker_id {
+            let gap = WHAT_WIDTH.saturating_sub(strip_str(&what).to_string().chars().count());
             let place = format!(
                 "  attempt {} on {}",
                 event.attempt.unwrap_or_default(),
                 short(worker)
             );
+            line.push_str(&" ".repeat(gap));
             line.push_str(&paint(DIM, &place));
         }
         let why = why(event);

@@ -19,6 +19,10 @@ use crate::test_picture::{FrameRate, Size};
 
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
+/// A worker that listens says so with its first report in that state, one
+/// that pulls never does.
+const LOOKS_TO_BE_SURE: u32 = 6;
+
 /// Arguments of `ezlive publish`.
 #[derive(Debug, Args)]
 #[command(after_help = help::PUBLISH)]
@@ -80,6 +84,7 @@ async fn wait_for_ingest(
     let live = output.live_line();
     let deadline = Instant::now() + timeout;
     let mut said = String::new();
+    let mut looks_at_work = 0;
     loop {
         let job = api.job(id).await?.body;
         if job.is_over() {
@@ -89,7 +94,13 @@ async fn wait_for_ingest(
                 job.because()
             )));
         }
-        if matches!(job.state.as_str(), "running" | "streaming") && job.ingest.is_none() {
+        let at_work = matches!(job.state.as_str(), "running" | "streaming");
+        looks_at_work = if at_work && job.ingest.is_none() {
+            looks_at_work + 1
+        } else {
+            0
+        };
+        if looks_at_work == LOOKS_TO_BE_SURE {
             return Err(Failure::Job(
                 "the job pulls its input itself; there is nothing to publish to".to_owned(),
             ));

@@ -22,7 +22,7 @@
 //! To read it from a frame of any size, compare the middle of each cell with
 //! the mean of cells 0 and 1: [`read_clock`] does. In a browser, draw the
 //! video into a canvas of 48 by 36 pixels: every cell is then one pixel, and
-//! pixels (0..48, 0) are the bits. Now minus the clock is the delay from the
+//! those of the first row are the bits. Now minus the clock is the delay from the
 //! generator to the eye; two equal clocks in a row are a repeated frame.
 //!
 //! It was read without a fault from 320x180 at 100 kbit/s. The time is taken
@@ -36,13 +36,12 @@
 //! a white square shows at the bottom: heard and seen apart, they tell how
 //! far sound and picture are.
 
+mod clock;
+
 use std::fmt;
 use std::str::FromStr;
 
-/// Columns of the clock's grid, over the whole width.
-pub const CLOCK_COLUMNS: usize = 48;
-/// Rows of such cells over the whole height; the clock takes the upper nine.
-pub const CLOCK_ROWS: usize = 36;
+pub use clock::{COLUMNS, ROWS, read_clock};
 
 /// A picture's size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -168,7 +167,7 @@ impl TestPicture {
         // draws, so that all bits of a frame show the same moment; the second
         // setpts takes the even times back.
         format!(
-            "color=size={CLOCK_COLUMNS}x9:rate={rate},format=gray,settb=1/1000,setpts=time(0)/TB,\
+            "color=size={COLUMNS}x9:rate={rate},format=gray,settb=1/1000,setpts=time(0)/TB,\
              geq=lum='{cell}',setpts=N/(FRAME_RATE*TB),settb=1/({rate}),\
              scale={width}:{clock_height}:flags=neighbor,format=yuv420p[clock];\
              testsrc2=size={size}:rate={rate},format=yuv420p,\
@@ -176,7 +175,7 @@ impl TestPicture {
              [picture][clock]overlay=format=yuv420[out0];\
              sine=frequency=1000:sample_rate=48000:samples_per_frame=480,\
              volume='8*{beep}':eval=frame[out1]",
-            cell = cell_expression(),
+            cell = clock::cell_expression(),
             width = size.width,
             // In whole milliseconds: 0.1 s is 0.0999… in a frame's time.
             beep = "lt(mod(round(t*1000),1000),100)",
@@ -226,95 +225,6 @@ pub fn encode_args(size: Size, rate: FrameRate) -> Vec<String> {
     .to_vec()
 }
 
-/// Reads the clock out of a frame of `width` by `height` luma samples, one
-/// byte each, row by row: milliseconds since 1970 (UTC). `None` where the
-/// frame shows no clock.
-pub fn read_clock(luma: &[u8], width: usize, height: usize) -> Option<u64> {
-    let row = (height / CLOCK_ROWS) * width;
-    let cell = |i: usize| {
-        luma.get(row + (2 * i + 1) * width / (2 * CLOCK_COLUMNS))
-            .copied()
-    };
-    let (white, black) = (cell(0)?, cell(1)?);
-    if white < black.saturating_add(64) {
-        return None;
-    }
-    let middle = black + (white - black) / 2;
-    let bit = |i| Some(cell(i)? > middle);
-    if bit(46)? || !bit(47)? {
-        return None;
-    }
-    (2..46).try_fold(0, |clock, i| Some(clock << 1 | u64::from(bit(i)?)))
-}
-
-/// 3 by 5 dots for the digits 0 to 9: 15 bits, row by row from the top left.
-const DIGITS: [u16; 10] = [
-    0b111_101_101_101_111,
-    0b010_110_010_010_111,
-    0b111_001_111_100_111,
-    0b111_001_111_001_111,
-    0b101_101_111_001_001,
-    0b111_100_111_001_111,
-    0b111_100_111_101_111,
-    0b111_001_010_010_010,
-    0b111_101_111_101_111,
-    0b111_101_111_001_111,
-];
-const COLON: u16 = 0b000_010_000_010_000;
-const POINT: u16 = 0b000_000_000_000_010;
-
-/// For each of the twelve characters of `HH:MM:SS.mmm`: how many milliseconds
-/// one step of the digit is, and after how many steps it is 0 again.
-const PLACES: [Option<(u32, u32)>; 12] = [
-    Some((36_000_000, 10)),
-    Some((3_600_000, 10)),
-    None,
-    Some((600_000, 6)),
-    Some((60_000, 10)),
-    None,
-    Some((10_000, 6)),
-    Some((1_000, 10)),
-    None,
-    Some((100, 10)),
-    Some((10, 10)),
-    Some((1, 10)),
-];
-
-/// The brightness of a cell (X, Y) at time T, as a geq expression.
-///
-/// Its variables: 0 milliseconds since 1970, 1 milliseconds since midnight,
-/// 2 the character's place, 3 the digit there, or ten where there is none.
-fn cell_expression() -> String {
-    let bits = "if(eq(X,0)+eq(X,47),1,if(eq(X,1)+eq(X,46),0,mod(floor(ld(0)/pow(2,45-X)),2)))";
-    let digit = choose(
-        2,
-        "10",
-        PLACES.iter().enumerate().filter_map(|(place, digit)| {
-            digit.map(|(step, modulus)| (place, format!("mod(floor(ld(1)/{step}),{modulus})")))
-        }),
-    );
-    let sign = format!("if(eq(ld(2),8),{POINT},{COLON})");
-    let dots = choose(3, &sign, DIGITS.iter().map(u16::to_string).enumerate());
-    let text = format!(
-        "st(1,mod(ld(0),86400000));st(2,floor(X/4));st(3,{digit});\
-         if(eq(mod(X,4),3),0,mod(floor({dots}/pow(2,14-mod(X,4)-3*(Y-3))),2))"
-    );
-    format!("st(0,round(T*1000));255*if(lt(Y,2),{bits},if(between(Y,3,7),({text}),0))")
-}
-
-/// `if` after `if`: the value that belongs to what variable `slot` holds.
-fn choose(
-    slot: u8,
-    otherwise: &str,
-    cases: impl DoubleEndedIterator<Item = (usize, String)>,
-) -> String {
-    cases
-        .rev()
-        .fold(otherwise.to_owned(), |rest, (key, value)| {
-            format!("if(eq(ld({slot}),{key}),{value},{rest})")
-        })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -329,6 +239,21 @@ mod tests {
                 .as_millis(),
         )
         .unwrap()
+    }
+
+    fn clocks_in(file: &std::path::Path, width: usize, height: usize) -> Vec<u64> {
+        let raw = Command::new("ffmpeg")
+            .args(["-nostdin", "-v", "error", "-i"])
+            .arg(file)
+            .arg("-vf")
+            .arg(format!("scale={width}:{height}:flags=area"))
+            .args(["-pix_fmt", "gray", "-f", "rawvideo", "-"])
+            .output()
+            .unwrap();
+        raw.stdout
+            .chunks_exact(width * height)
+            .map(|frame| read_clock(frame, width, height).unwrap())
+            .collect()
     }
 
     #[test]
@@ -362,19 +287,10 @@ mod tests {
         );
         let after = now_ms();
 
-        // Read at another size than it was coded in, as a player's window is.
-        let (width, height) = (854, 480);
-        let raw = Command::new("ffmpeg")
-            .args(["-nostdin", "-v", "error", "-i"])
-            .arg(&file)
-            .args(["-s", "854x480", "-pix_fmt", "gray", "-f", "rawvideo", "-"])
-            .output()
-            .unwrap();
-        let clocks: Vec<u64> = raw
-            .stdout
-            .chunks_exact(width * height)
-            .map(|frame| read_clock(frame, width, height).unwrap())
-            .collect();
+        // Read at another size than it was coded in, as a player's window is,
+        // and from a canvas with a pixel a cell.
+        let clocks = clocks_in(&file, 854, 480);
+        assert_eq!(clocks, clocks_in(&file, COLUMNS, ROWS));
         assert!((36..=39).contains(&clocks.len()), "{} frames", clocks.len());
         assert!(clocks.is_sorted(), "{clocks:?}");
         assert!(
