@@ -2,3 +2,4 @@
 
 pub mod client;
 pub mod test_picture;
+pub mod up;

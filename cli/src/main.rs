@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use cli::client;
+use cli::{client, up};
 
 /// Live channels as an API: post a job, push a stream, play HLS and DASH.
 #[derive(Parser)]
@@ -19,15 +19,19 @@ struct Args {
 enum Command {
     #[command(flatten)]
     Client(client::Command),
-    /// Ties a program's life to its parent's; what `publish` starts FFmpeg by
-    #[command(hide = true)]
-    Bound(client::bound::BoundArgs),
+    /// Run everything on this machine: API, scheduler, workers, playback, console
+    Up(up::UpArgs),
+    /// A worker of `ezlive up`, which tells it all by its environment
+    #[command(name = up::WORKER_COMMAND, hide = true)]
+    Worker,
 }
 
 fn main() -> ExitCode {
+    worker::ffmpeg::shim::run_if_asked();
     let args = Args::parse();
     match args.command {
         Command::Client(command) => client::run(&args.global, command),
-        Command::Bound(bound) => client::bound::run(&bound),
+        Command::Up(args) => up::run(&args),
+        Command::Worker => worker::run(),
     }
 }

@@ -2,7 +2,6 @@
 //! a script, wants to see of the answers.
 
 mod api;
-pub mod bound;
 mod create;
 mod doctor;
 mod failure;
@@ -10,7 +9,7 @@ mod get;
 pub mod help;
 mod list;
 mod manage;
-mod output;
+pub(crate) mod output;
 mod plan;
 mod publish;
 mod resolve;

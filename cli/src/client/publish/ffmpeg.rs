@@ -14,7 +14,8 @@ use tokio::process::Child;
 
 use crate::client::failure::Failure;
 use crate::client::output::{self, LiveLine, Output};
-use crate::client::{bound, signals};
+use crate::client::signals;
+use worker::ffmpeg::shim::{self, Tie};
 
 /// How long FFmpeg may take to say goodbye to the server.
 const GRACE: Duration = Duration::from_secs(3);
@@ -61,7 +62,7 @@ pub async fn run(
 }
 
 fn spawn(source: &[String], target: &str) -> Result<Child, Failure> {
-    let mut command = bound::command("ffmpeg").map_err(Failure::Runtime)?;
+    let mut command = tokio::process::Command::from(Tie::default().command("ffmpeg"));
     command
         .args([
             "-hide_banner",
@@ -100,7 +101,7 @@ async fn end(child: &mut Child) {
 
 fn exit_code(status: ExitStatus) -> Result<ExitCode, Failure> {
     match (status.code(), status.signal()) {
-        (Some(bound::CANNOT_START), _) => Err(Failure::Local {
+        (Some(shim::EXIT_NOT_FOUND), _) => Err(Failure::Local {
             what: "can't run ffmpeg".to_owned(),
             remedy: "Install FFmpeg: apt install ffmpeg".to_owned(),
         }),
