@@ -1,6 +1,8 @@
 //! The worker's runs with the real FFmpeg: what comes out of it, and what
 //! becomes of it.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
