@@ -225,6 +225,22 @@ async fn a_deaf_one_is_killed() {
 }
 
 #[tokio::test]
+async fn a_kill_does_not_wait_for_the_finish_under_way() {
+    let run = start(
+        &Script {
+            deaf: true,
+            ..fast(None)
+        },
+        "x",
+        HANGS,
+    );
+    run.finish(HANGS);
+    run.kill();
+    let end = timeout(HANGS, run.wait()).await.unwrap();
+    assert!(matches!(end.cause, EndCause::Killed), "{end:?}");
+}
+
+#[tokio::test]
 async fn nothing_at_all_is_an_input_that_ended() {
     let (segments, _, end) = segments(start(&fast(Some((Fault::End, 0))), "x", HANGS)).await;
     assert!(segments.is_empty());
