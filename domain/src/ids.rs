@@ -71,6 +71,16 @@ impl fmt::Display for WorkerId {
     }
 }
 
+/// Whether two secrets are the same; takes the same time wherever they differ.
+pub fn equal_secrets(ours: &str, theirs: &str) -> bool {
+    let (ours, theirs) = (ours.as_bytes(), theirs.as_bytes());
+    let mut differs = ours.len() ^ theirs.len();
+    for (i, byte) in ours.iter().enumerate() {
+        differs |= usize::from(byte ^ theirs.get(i).copied().unwrap_or(0));
+    }
+    differs == 0
+}
+
 /// The secret a publisher shows to push into a job's ingest. `Debug` and logs
 /// never show it; only serialising it to the store or the owner does.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -83,15 +93,9 @@ impl StreamKey {
         Self(Uuid::new_v4().simple().to_string())
     }
 
-    /// Whether what a publisher showed is this key; takes the same time
-    /// wherever the two differ.
+    /// Whether what a publisher showed is this key.
     pub fn matches(&self, shown: &str) -> bool {
-        let (ours, theirs) = (self.0.as_bytes(), shown.as_bytes());
-        let mut differs = ours.len() ^ theirs.len();
-        for (i, byte) in ours.iter().enumerate() {
-            differs |= usize::from(byte ^ theirs.get(i).copied().unwrap_or(0));
-        }
-        differs == 0
+        equal_secrets(&self.0, shown)
     }
 
     /// The secret itself, for its owner.

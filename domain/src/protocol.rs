@@ -256,6 +256,11 @@ pub fn assignment(job: Option<&Job>, worker: &Worker) -> Assignment {
     if !job.is_booked_on(&worker.id, booking.attempt) {
         return Assignment::Gone;
     }
+    assignment_of(job)
+}
+
+/// What the worker that a job is booked on does for it.
+pub fn assignment_of(job: &Job) -> Assignment {
     match job.desired {
         Desired::Run => Assignment::Run,
         Desired::Pause => Assignment::Hold,

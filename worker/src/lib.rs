@@ -1,11 +1,64 @@
 //! The worker: takes a live input, drives FFmpeg, publishes HLS and DASH.
 //!
 //! Data flows one way: `ingest` -> `ffmpeg` -> `mp4` -> `segmenter` ->
-//! `publisher` -> object storage.
+//! `publisher` -> object storage. [`fleet`] is the worker's life, `attempt`
+//! one job in it.
 
+mod attempt;
+pub mod config;
 pub mod ffmpeg;
+pub mod fleet;
 pub mod ingest;
 pub mod mp4;
 pub mod publisher;
 pub mod segment;
 pub mod segmenter;
+
+use std::process::ExitCode;
+
+use anyhow::Context;
+use aws::media::MediaStores;
+use aws::store::Store;
+use aws::telemetry;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use config::WorkerConfig;
+use fleet::Member;
+
+/// Runs a worker until it leaves the fleet, as its environment says.
+pub fn run() -> ExitCode {
+    match start() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("the worker ends: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start() -> anyhow::Result<()> {
+    let config = WorkerConfig::from_environment()?;
+    telemetry::init(config.log_format);
+    // One thread: FFmpeg is tied to the thread that starts it, and a channel
+    // needs no more.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(serve(config))
+}
+
+async fn serve(config: WorkerConfig) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let sdk = aws::environment::sdk_config().await;
+    let store = Store::new(aws_sdk_dynamodb::Client::new(&sdk), config.tables.clone());
+    let media = MediaStores::open(&config.store_url, &config.buckets)?;
+    media.probe().await.context("the object store is of no use")?;
+    let leaving = CancellationToken::new();
+    let member = Member { config, store, media, leaving: leaving.clone() };
+    let mut serving = std::pin::pin!(member.serve());
+    loop {
+        tokio::select! {
+            served = &mut serving => return served,
+            _ = terminate.recv() => leaving.cancel(),
+        }
+    }
+}

@@ -1,35 +1,26 @@
-//! media (temp)
-use domain::ids::JobId;
-use domain::spec::Spec;
-/// x
-#[derive(Debug, Clone)]
-pub struct MediaStore;
-/// x
-#[derive(Debug, thiserror::Error)]
-#[error("x")]
-pub struct MediaError;
-/// x
-#[derive(Debug, Clone)]
-pub struct MediaStores {
-    default: MediaStore,
-}
-impl MediaStores {
-    /// x
-    pub fn open(_: &str, _: &[String]) -> Result<Self, MediaError> {
-        Ok(Self {
-            default: MediaStore,
-        })
-    }
-    /// x
-    pub fn of(&self, _: &Spec) -> &MediaStore {
-        &self.default
-    }
-}
-/// x
-pub async fn end_channel(_: &MediaStore, _: &JobId, _: u64) -> Result<(), MediaError> {
-    Ok(())
-}
-/// x
-pub async fn delete_media(_: &MediaStore, _: &JobId) -> Result<(), MediaError> {
-    Ok(())
-}
+//! Object storage behind the domain's words: where segments and playlists go.
+//!
+//! [`MediaStore`] is a place in S3 or a folder. [`Channel`] is the fenced
+//! writer of one job in it: a lower attempt never writes after a higher one
+//! has claimed the channel, and no playlist ever names what a player can't
+//! fetch.
+
+mod channel;
+mod claim;
+mod file;
+mod finish;
+mod store;
+mod stores;
+mod writer;
+
+#[cfg(any(test, feature = "test-util"))]
+pub mod check;
+
+#[cfg(test)]
+mod tests;
+
+pub use channel::{BeginError, Channel, ChannelError, Init, SegmentTrack};
+pub use file::FileStore;
+pub use finish::{delete_media, end_channel};
+pub use stores::MediaStores;
+pub use store::{MediaStore, OpenError, ProbeError};

@@ -3,18 +3,40 @@
 //! [`Spec::parse`] turns a request body into a [`Spec`] or lists every fault
 //! in it at once. A `Spec` that exists is valid: nothing after this module
 //! checks a bitrate or a size again.
+//!
+//! ```text
+//! bytes -> node (JSON as written) -> section (one object's members, each
+//! checked) -> parse, rendition -> agree (what renditions share) -> Spec
+//! ```
 
+mod address;
+mod agree;
 mod bitrate;
 mod fault;
 mod limits;
+mod node;
 mod parse;
+mod preset;
 mod pull_url;
+mod push_url;
+mod rate;
+mod rendition;
+mod report;
+mod section;
+#[cfg(test)]
+mod tests;
+mod warn;
+mod weight;
 
 use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
 
+pub use address::{NetworkError, OperatorPolicy, is_forbidden_address};
 pub use fault::{Fault, Faults, Warning};
-pub use pull_url::{PullProtocol, PullUrl, is_forbidden_address};
+pub use pull_url::{PullProtocol, PullUrl};
+pub use push_url::PushUrl;
+pub use rate::{FrameRate, Length};
+pub use weight::WorkerSize;
 
 /// A valid live job specification, with every default filled in.
 ///
@@ -41,6 +63,13 @@ pub struct Input {
     pub idle_stop_minutes: u32,
 }
 
+impl Input {
+    /// Whether a publisher pushes; otherwise the worker pulls.
+    pub fn is_pushed(&self) -> bool {
+        matches!(self.source, Source::Push { .. })
+    }
+}
+
 /// Where the input comes from.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 #[serde(untagged)]
@@ -60,34 +89,6 @@ pub enum Source {
     },
 }
 
-/// The RTMP address a client wished to push to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PushUrl {
-    /// The port wished for, 1935 where none was written.
-    pub port: u16,
-    /// The application name: the first part of the path, `live` by default.
-    pub app: String,
-    /// The rest of the path, kept so that the spec reads as it was written;
-    /// the stream key takes its place.
-    pub stream: Option<String>,
-}
-
-impl Serialize for PushUrl {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl std::fmt::Display for PushUrl {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "rtmp://127.0.0.1:{}/{}", self.port, self.app)?;
-        match &self.stream {
-            Some(stream) => write!(f, "/{stream}"),
-            None => Ok(()),
-        }
-    }
-}
-
 /// What a job makes of its input.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct Output {
@@ -98,7 +99,9 @@ pub struct Output {
     /// Length of a segment.
     #[schema(value_type = f64)]
     pub segment_duration: Seconds,
-    /// Length of an FFmpeg fragment (a CMAF chunk).
+    /// Length of a fragment (a CMAF chunk). A key frame always begins one, so
+    /// none is longer than a GOP. A GOP by default, and with low latency the
+    /// longest divisor of it from 0.2 to 0.4 s.
     #[schema(value_type = f64)]
     pub fragment_duration: Seconds,
     /// Encode for least delay.
@@ -181,9 +184,10 @@ pub struct VideoOutput {
     pub height: u32,
     /// The mean bitrate, bit/s.
     pub bitrate: u32,
-    /// The bitrate never exceeded over the buffer, bit/s.
+    /// The bitrate never exceeded over the buffer, bit/s; 1.1 times the mean
+    /// by default.
     pub max_bitrate: u32,
-    /// The decoder buffer, bit.
+    /// The decoder buffer, bit; two seconds of the mean by default.
     pub buf_size: u32,
     /// The encoder's preset, by the encoder's name for it.
     pub preset: String,
@@ -230,17 +234,4 @@ pub struct AudioOutput {
 pub enum AudioCodec {
     /// AAC-LC by FFmpeg's own encoder.
     Aac,
-}
-mod weight;
-pub use weight::WorkerSize;
-impl<'de> serde::Deserialize<'de> for Spec {
-    fn deserialize<D: serde::Deserializer<'de>>(_: D) -> Result<Self, D::Error> {
-        Err(serde::de::Error::custom("later"))
-    }
-}
-impl Spec {
-    /// temp
-    pub fn worker_size(&self) -> WorkerSize {
-        WorkerSize::Small
-    }
 }

@@ -8,6 +8,7 @@ use domain::job::{Change, Job};
 use domain::message::Message;
 use domain::protocol::{OnStopBy, on_stop_by};
 use domain::worker::WorkerState;
+use jiff::Timestamp;
 
 use super::watch::totals;
 use super::{Failure, Scheduler, transition};
@@ -59,7 +60,9 @@ impl Scheduler {
 
     /// Ends the playlists of an ended job, where its worker has not.
     pub(super) async fn end_playlists(&self, job: &Job) -> Result<(), Failure> {
-        let ended = aws::media::end_channel(self.media.of(&job.spec), &job.id, job.attempt).await;
+        let media = self.media.of(&job.spec).clone();
+        let ended =
+            aws::media::end_channel(media, &job.id, job.attempt, Timestamp::now()).await;
         match ended {
             Ok(()) => Ok(()),
             // What could not be ended now is tried again with a message of its own.

@@ -1,0 +1,66 @@
+//! What is done to a channel from outside: forced ends and deletion.
+
+use domain::ids::JobId;
+use domain::timeline::{MPD, TIMELINE};
+use futures::stream::{self, StreamExt, TryStreamExt};
+use jiff::Timestamp;
+use object_store::Error as StoreError;
+use object_store::path::Path;
+
+use super::channel::ChannelError;
+use super::claim::Claim;
+use super::store::MediaStore;
+use super::writer::Writer;
+
+/// Ends a channel in the name of this attempt: the fence falls on all lower
+/// ones, and every playlist is closed. To be repeated until it succeeds; on a
+/// channel that has ended it changes nothing that players see.
+///
+/// # Errors
+/// [`ChannelError`]; [`ChannelError::Fenced`] where a higher attempt has it.
+pub async fn end_channel(
+    store: MediaStore,
+    job: &JobId,
+    attempt: u64,
+    now: Timestamp,
+) -> Result<(), ChannelError> {
+    Writer::take(store, job, attempt, Claim::End, now)
+        .await
+        .map(drop)
+}
+
+/// Deletes all that a job has published: playlists first, so that none names
+/// what is gone, and the timeline last. To be repeated until it succeeds;
+/// the job must have no worker.
+///
+/// # Errors
+/// Those of the store.
+pub async fn delete_media(store: &MediaStore, job: &JobId) -> Result<(), StoreError> {
+    let timeline = store.object(job, TIMELINE);
+    let folder = store.folder(job);
+    let listed: Vec<Path> = store
+        .inner()
+        .list(Some(&folder))
+        .map_ok(|meta| meta.location)
+        .try_collect()
+        .await?;
+    let (playlists, rest): (Vec<_>, Vec<_>) = listed
+        .into_iter()
+        .filter(|path| *path != timeline)
+        .partition(is_playlist);
+    for group in [playlists, rest, vec![timeline]] {
+        let paths = stream::iter(group.into_iter().map(Ok)).boxed();
+        let mut outcomes = store.inner().delete_stream(paths);
+        while let Some(outcome) = outcomes.next().await {
+            match outcome {
+                Ok(_) | Err(StoreError::NotFound { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+    Ok(())
+}
+
+fn is_playlist(path: &Path) -> bool {
+    path.extension() == Some("m3u8") || path.filename() == Some(MPD)
+}

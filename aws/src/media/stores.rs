@@ -1,0 +1,47 @@
+//! The operator's stores: the default one, and the buckets that jobs may name.
+
+use std::collections::BTreeMap;
+
+use domain::spec::Spec;
+
+use super::{MediaStore, OpenError, ProbeError};
+
+/// Where jobs may publish.
+#[derive(Debug, Clone)]
+pub struct MediaStores {
+    default: MediaStore,
+    buckets: BTreeMap<String, MediaStore>,
+}
+
+impl MediaStores {
+    /// Opens the default store and each bucket that jobs may name.
+    ///
+    /// # Errors
+    /// [`OpenError`] where one can't be.
+    pub fn open(default: &str, buckets: &[String]) -> Result<Self, OpenError> {
+        let open = |bucket: &String| {
+            MediaStore::open(&format!("s3://{bucket}")).map(|store| (bucket.clone(), store))
+        };
+        Ok(Self {
+            default: MediaStore::open(default)?,
+            buckets: buckets.iter().map(open).collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// Where a job is published: the bucket it names, where the operator has
+    /// listed that, and the default store otherwise.
+    pub fn of(&self, spec: &Spec) -> &MediaStore {
+        let named = spec.output.s3_output.as_ref();
+        named
+            .and_then(|output| self.buckets.get(&output.bucket))
+            .unwrap_or(&self.default)
+    }
+
+    /// Refuses a default store that is of no use.
+    ///
+    /// # Errors
+    /// [`ProbeError`], which says what is wrong with it.
+    pub async fn probe(&self) -> Result<(), ProbeError> {
+        self.default.probe().await
+    }
+}

@@ -1,0 +1,190 @@
+//! A channel on a store that fails, with writers that die and freeze.
+
+use super::super::ChannelError;
+use super::super::check::{Fault, Manifest};
+use super::*;
+
+/// Long enough that segments leave the window and are deleted.
+const SEGMENTS: u64 = 9;
+
+/// One attempt: two runs and an end. Stops at the first error.
+async fn attempt(world: &World, store: MediaStore, attempt: u64) -> Result<(), ChannelError> {
+    let mut channel = world.claim(store, attempt).await?;
+    for run in 1..=2 {
+        world.wait(1);
+        world.start_run(&mut channel, run);
+        for n in 0..SEGMENTS {
+            world.publish(&mut channel, n).await?;
+        }
+    }
+    world.end(&mut channel).await
+}
+
+/// How many operations an undisturbed attempt takes.
+async fn operations() -> u64 {
+    let world = World::new();
+    let (store, faults) = world.faulty();
+    attempt(&world, store, 1).await.unwrap();
+    faults.operations()
+}
+
+fn shown(world: &World) -> (u64, bool) {
+    match world
+        .checked
+        .rules()
+        .manifest(&format!("{}/video.m3u8", world.job))
+    {
+        Some(Manifest::Media(playlist)) => (playlist.next_sequence(), playlist.ended),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_writer_may_die_at_any_operation() {
+    for operation in 0..operations().await {
+        for fault in [Fault::CrashBefore, Fault::CrashAfter] {
+            let what = format!("{fault:?} at operation {operation}");
+            let world = World::new();
+            let (store, faults) = world.faulty();
+            faults.plan(operation, fault);
+            let died = attempt(&world, store, 1).await;
+            // The last operation may be a deletion, which may fail.
+            assert!(
+                matches!(died, Err(ChannelError::Retry(_)) | Ok(())),
+                "{what}: {died:?}"
+            );
+
+            world.wait(8);
+            attempt(&world, world.store(), 2).await.unwrap();
+            world.assert_in_order(&what);
+            assert!(shown(&world).1, "{what}: ended");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_successor_may_die_as_well() {
+    let operations = operations().await;
+    let mut seed = 0x9e37_79b9_7f4a_7c15_u64;
+    for round in 0..300 {
+        let world = World::new();
+        let mut plan = Vec::new();
+        for number in 1..=3 {
+            seed = seed
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            let fault = if seed >> 63 == 0 {
+                Fault::CrashBefore
+            } else {
+                Fault::CrashAfter
+            };
+            let operation = (seed >> 32) % operations;
+            plan.push((operation, fault));
+            let (store, faults) = world.faulty();
+            faults.plan(operation, fault);
+            let _ = attempt(&world, store, number).await;
+            world.wait(8);
+        }
+        attempt(&world, world.store(), 4).await.unwrap();
+        world.assert_in_order(&format!("round {round}: {plan:?}"));
+    }
+}
+
+#[tokio::test]
+async fn one_failure_costs_no_segment() {
+    for operation in 0..operations().await {
+        for fault in [Fault::Before, Fault::After] {
+            let what = format!("{fault:?} at operation {operation}");
+            let world = World::new();
+            let (store, faults) = world.faulty();
+            faults.plan(operation, fault);
+            persistent(&world, store).await.unwrap();
+            world.assert_in_order(&what);
+            assert_eq!(shown(&world), (2 * SEGMENTS, true), "{what}");
+        }
+    }
+}
+
+/// As `attempt`, but every call is repeated until it succeeds.
+async fn persistent(world: &World, store: MediaStore) -> Result<(), ChannelError> {
+    let mut channel = loop {
+        match world.claim(store.clone(), 1).await {
+            Err(ChannelError::Retry(_)) => {}
+            other => break other?,
+        }
+    };
+    for run in 1..=2 {
+        world.start_run(&mut channel, run);
+        for n in 0..SEGMENTS {
+            world.wait(4);
+            channel.begin_segment(tracks(n), world.now()).unwrap();
+            drive(world, &mut channel).await?;
+        }
+    }
+    channel.begin_end(world.now()).unwrap();
+    drive(world, &mut channel).await
+}
+
+async fn drive(world: &World, channel: &mut Channel) -> Result<(), ChannelError> {
+    loop {
+        match channel.drive(world.now()).await {
+            Err(ChannelError::Retry(_)) => {}
+            other => return other,
+        }
+    }
+}
+
+/// The zombie freezes before an operation, a successor takes over, and the
+/// zombie goes on where it was, as a stopped process or a late packet does.
+#[tokio::test]
+async fn a_zombie_writes_nothing_after_its_successor() {
+    for operation in 0..operations().await {
+        let what = format!("frozen at operation {operation}");
+        let world = World::new();
+        let (store, faults) = world.faulty();
+        faults.plan(operation, Fault::Freeze);
+        let zombie = tokio::spawn({
+            let world = world.clone();
+            async move { attempt(&world, store, 1).await }
+        });
+        faults.frozen().await;
+
+        let mut channel = world.claim(world.store(), 2).await.unwrap();
+        world.start_run(&mut channel, 1);
+        world.publish(&mut channel, 0).await.unwrap();
+        faults.thaw();
+        let end = zombie.await.unwrap();
+        // Frozen at its last deletion it has nothing more to write.
+        assert!(
+            matches!(end, Err(ChannelError::Fenced { holder: 2 }) | Ok(())),
+            "{what}: {end:?}"
+        );
+        for n in 1..SEGMENTS {
+            world.publish(&mut channel, n).await.unwrap();
+        }
+        world.end(&mut channel).await.unwrap();
+        world.assert_in_order(&what);
+    }
+}
+
+/// Both write as fast as they can.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn attempts_that_race_never_mix() {
+    for _ in 0..20 {
+        let world = World::new();
+        let race = |number| {
+            let world = world.clone();
+            tokio::spawn(async move { attempt(&world, world.store(), number).await })
+        };
+        let (low, high) = (race(1), race(2));
+        let (low, high) = (low.await.unwrap(), high.await.unwrap());
+        assert!(high.is_ok(), "{high:?}");
+        assert!(
+            matches!(low, Ok(()) | Err(ChannelError::Fenced { .. })),
+            "{low:?}"
+        );
+        // Their clocks run together here, so the rule on deletions holds too.
+        world.assert_in_order("race");
+        assert!(shown(&world).1);
+    }
+}

@@ -1,0 +1,141 @@
+//! What `ezlive up` is told.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::Args;
+use domain::protocol::Timing;
+use domain::spec::OperatorPolicy;
+use url::Url;
+
+/// Run everything on this machine: API, scheduler, database, workers, playback.
+#[derive(Debug, Clone, Args)]
+pub struct UpArgs {
+    /// Where the API, playback and the console are served
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:1080")]
+    pub listen: SocketAddr,
+    /// Where jobs and media are kept
+    #[arg(long, value_name = "DIR", default_value = "ezlive-data")]
+    pub data: PathBuf,
+    /// The ports that publishers may be given, one for each job
+    #[arg(long, value_name = "FIRST-LAST", default_value = "1935-1999", value_parser = ports)]
+    pub rtmp_ports: RangeInclusive<u16>,
+    /// How many jobs may run at the same time
+    #[arg(long, value_name = "N", default_value_t = 8)]
+    pub max_workers: u64,
+    /// How long a worker may be silent before its job goes to another
+    #[arg(long, value_name = "SECONDS", default_value = "8", value_parser = lease)]
+    pub lease: Duration,
+    /// How long a worker without a job is kept
+    #[arg(long, value_name = "SECONDS", default_value = "300", value_parser = seconds)]
+    pub idle_timeout: Duration,
+    /// Ask for this bearer token on every call but /health and playback
+    #[arg(long, value_name = "TOKEN", env = "EZLIVE_TOKEN", hide_env_values = true)]
+    pub token: Option<String>,
+    /// The host name in the addresses given to publishers
+    #[arg(long, value_name = "HOST")]
+    pub public_host: Option<String>,
+    /// Private networks that pulled inputs may come from, as 10.0.0.0/8,127.0.0.0/8
+    #[arg(long, value_name = "NETWORKS", default_value = "", value_parser = networks)]
+    pub allow_pull_from: String,
+    /// The FFmpeg program
+    #[arg(long, value_name = "PROGRAM", default_value = "ffmpeg")]
+    pub ffmpeg: String,
+}
+
+impl UpArgs {
+    /// The protocol's times.
+    pub fn timing(&self) -> Timing {
+        Timing {
+            lease: self.lease,
+            ..Timing::default()
+        }
+    }
+
+    /// Where pulled inputs may come from.
+    ///
+    /// # Errors
+    /// None: the command line was checked.
+    pub fn policy(&self) -> anyhow::Result<OperatorPolicy> {
+        Ok(OperatorPolicy::default().allow_networks(&self.allow_pull_from)?)
+    }
+
+    /// The folder that players are served from.
+    pub fn media_folder(&self) -> PathBuf {
+        self.data.join("media")
+    }
+
+    /// The same, as the URL of an object store.
+    ///
+    /// # Errors
+    /// Where the folder is not there.
+    pub fn media_url(&self) -> anyhow::Result<Url> {
+        let folder = self.media_folder();
+        let absolute = folder
+            .canonicalize()
+            .with_context(|| format!("the folder {} can't be found", folder.display()))?;
+        Url::from_directory_path(&absolute)
+            .map_err(|()| anyhow::anyhow!("{} can't be written as a URL", absolute.display()))
+    }
+
+    /// The host that publishers are told.
+    pub fn ingest_host(&self) -> String {
+        let host = match (&self.public_host, self.listen.ip()) {
+            (Some(host), _) => return host.clone(),
+            (None, ip) if ip.is_unspecified() => outward_address().unwrap_or(ip),
+            (None, ip) => ip,
+        };
+        SocketAddr::new(host, 0)
+            .to_string()
+            .trim_end_matches(":0")
+            .to_owned()
+    }
+}
+
+/// The address of this machine that others see, by asking the kernel which
+/// one it would send from; nothing is sent.
+fn outward_address() -> Option<IpAddr> {
+    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
+    // TEST-NET-1 (RFC 5737): no host has it.
+    socket.connect((Ipv4Addr::new(192, 0, 2, 1), 9)).ok()?;
+    Some(socket.local_addr().ok()?.ip())
+}
+
+fn ports(text: &str) -> Result<RangeInclusive<u16>, String> {
+    let remedy = "write two ports, as 1935-1999";
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    let port = |text: &str| match text.trim().parse::<u16>() {
+        Ok(0) | Err(_) => Err(format!("{text} is no port; {remedy}")),
+        Ok(port) => Ok(port),
+    };
+    let range = port(first)?..=port(last)?;
+    if range.is_empty() {
+        return Err(format!("{text} goes backwards; {remedy}"));
+    }
+    Ok(range)
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    text.parse::<f64>()
+        .ok()
+        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+        .ok_or_else(|| format!("{text} is no number of seconds"))
+}
+
+fn lease(text: &str) -> Result<Duration, String> {
+    let lease = seconds(text)?;
+    if lease < Duration::from_secs(1) {
+        return Err("a lease of less than 1 s would take busy workers for dead".to_owned());
+    }
+    Ok(lease)
+}
+
+fn networks(text: &str) -> Result<String, String> {
+    match OperatorPolicy::default().allow_networks(text) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
+}

@@ -1,0 +1,198 @@
+//! `ezlive up`: everything on one machine.
+//!
+//! The same API router, scheduler handler, DynamoDB calls and worker as on
+//! AWS; only the queue is in memory ([`queue`]), the workers are processes
+//! ([`processes`]) and the database is embedded ([`database`]).
+
+mod args;
+mod console;
+mod database;
+mod guard;
+mod http;
+mod preflight;
+mod processes;
+mod queue;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use aws::media::MediaStores;
+use aws::queue::JobQueue;
+use aws::store::Store;
+use domain::message::Message;
+use domain::worker::WorkerState;
+use functions::api::{Api, ApiSettings, Playback};
+use functions::scheduler::Scheduler;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+pub use args::UpArgs;
+use database::Database;
+pub use processes::WORKER_COMMAND;
+use processes::Processes;
+use queue::LocalQueue;
+
+use crate::output;
+
+/// How often the sweep passes, as on AWS.
+const SWEEP_EVERY: Duration = Duration::from_secs(60);
+/// How long workers may take at the end to hand their jobs back.
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(15);
+/// Exit code where something keeps `up` from starting.
+const EXIT_CANNOT_START: u8 = 2;
+
+/// Runs until SIGINT or SIGTERM.
+pub fn run(args: &UpArgs) -> ExitCode {
+    aws::telemetry::init(aws::telemetry::LogFormat::Text);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build();
+    let served = match runtime {
+        Ok(runtime) => runtime.block_on(serve(args)),
+        Err(error) => Err(error.into()),
+    };
+    match served {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            output::error_line(&format!("{error:#}"));
+            ExitCode::from(EXIT_CANNOT_START)
+        }
+    }
+}
+
+async fn serve(args: &UpArgs) -> anyhow::Result<()> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let ended = CancellationToken::new();
+    preflight::check(args).await?;
+    let listener = preflight::listen(args.listen).await?;
+    let address = listener.local_addr()?;
+    let database = Database::open(&args.data, ended.clone()).await?;
+    let store = database.store();
+    store
+        .create_tables()
+        .await
+        .context("the embedded database can't be set up")?;
+    let media_url = args.media_url()?;
+
+    let (queue, deliveries) = LocalQueue::new();
+    let queue: Arc<dyn JobQueue> = Arc::new(queue);
+    let (launcher, mut processes) =
+        Processes::new(worker_environment(args, &database, media_url.as_str()));
+    let scheduler = Arc::new(Scheduler {
+        store: store.clone(),
+        queue: queue.clone(),
+        launcher: Arc::new(launcher),
+        media: MediaStores::open(media_url.as_str(), &[])?,
+        timing: args.timing(),
+        max_workers: Some(args.max_workers),
+    });
+    let api = Api {
+        store: store.clone(),
+        queue: queue.clone(),
+        settings: ApiSettings {
+            policy: args.policy()?,
+            playback: Playback::FromHost,
+            timing: args.timing(),
+        },
+    };
+
+    recover(&store, queue.as_ref()).await?;
+    // Placing ends first; the API goes on, so that a client sees the end.
+    let placing = CancellationToken::new();
+    let deliver = tokio::spawn(deliveries.deliver(scheduler, placing.clone()));
+    let sweeps = tokio::spawn(sweep_regularly(queue.clone(), placing.clone()));
+    let serving = {
+        let (args, ended) = (args.clone(), ended.clone());
+        tokio::spawn(async move { http::serve(listener, api, &args, ended).await })
+    };
+    if !console::is_there() {
+        tracing::warn!("built without the console: run `make build` with npm installed to have it");
+    }
+    output::line(&format!("ready http://{address}"));
+
+    // Children are tied to the thread that starts them: this one.
+    loop {
+        tokio::select! {
+            worker = processes.next_ended() => {
+                // Should it be lost, the watch finds the worker dead.
+                let _ = queue.send(&Message::TaskStopped { worker }, Duration::ZERO).await;
+            }
+            _ = interrupt.recv() => break,
+            _ = terminate.recv() => break,
+        }
+    }
+    tracing::info!("ending: workers finish the segment in hand");
+    placing.cancel();
+    end_processes(&mut processes).await;
+    ended.cancel();
+    // Each has ended by its token; what it failed with has been logged.
+    let _ = tokio::join!(deliver, sweeps, serving);
+    database.closed().await;
+    Ok(())
+}
+
+/// Asks the workers to leave, and ends those that don't.
+async fn end_processes(processes: &mut Processes) {
+    processes.terminate();
+    let all_ended = async {
+        while !processes.is_empty() {
+            processes.next_ended().await;
+        }
+    };
+    if tokio::time::timeout(SHUTDOWN_GRACE, all_ended).await.is_err() {
+        tracing::warn!("some workers did not leave in time: ended");
+        processes.kill();
+    }
+}
+
+/// The workers of a run before this one are gone with it: their jobs go to
+/// others. Then a sweep finds what its queue had still held.
+async fn recover(store: &Store, queue: &dyn JobQueue) -> anyhow::Result<()> {
+    for worker in store.workers(&WorkerState::OPEN).await? {
+        let gone = Message::TaskStopped { worker: worker.id };
+        queue.send(&gone, Duration::ZERO).await?;
+    }
+    Ok(())
+}
+
+async fn sweep_regularly(queue: Arc<dyn JobQueue>, ended: CancellationToken) {
+    let mut every = tokio::time::interval(SWEEP_EVERY);
+    loop {
+        tokio::select! {
+            () = ended.cancelled() => return,
+            _ = every.tick() => {
+                // The next one makes up for it.
+                let _ = queue.send(&Message::Sweep, Duration::ZERO).await;
+            }
+        }
+    }
+}
+
+/// What a worker reads at its start (`worker::config`).
+fn worker_environment(args: &UpArgs, database: &Database, media: &str) -> Vec<(String, String)> {
+    let seconds = |duration: Duration| duration.as_secs_f64().to_string();
+    let ports = format!("{}-{}", args.rtmp_ports.start(), args.rtmp_ports.end());
+    [
+        ("AWS_ENDPOINT_URL_DYNAMODB", format!("http://{}", database.address())),
+        ("AWS_REGION", database::REGION.to_owned()),
+        ("AWS_ACCESS_KEY_ID", database::CREDENTIALS.to_owned()),
+        ("AWS_SECRET_ACCESS_KEY", database::CREDENTIALS.to_owned()),
+        ("AWS_EC2_METADATA_DISABLED", "true".to_owned()),
+        ("EZLIVE_TABLE_PREFIX", database::TABLE_PREFIX.to_owned()),
+        ("EZLIVE_STORE", media.to_owned()),
+        ("EZLIVE_RTMP_ADDRESS", args.listen.ip().to_string()),
+        ("EZLIVE_RTMP_PORTS", ports),
+        ("EZLIVE_INGEST_HOST", args.ingest_host()),
+        ("EZLIVE_LEASE", seconds(args.lease)),
+        ("EZLIVE_IDLE_TIMEOUT", seconds(args.idle_timeout)),
+        ("EZLIVE_ALLOW_PULL_FROM", args.allow_pull_from.clone()),
+        ("EZLIVE_FFMPEG", args.ffmpeg.clone()),
+        ("EZLIVE_LOG_FORMAT", "text".to_owned()),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+    .into()
+}

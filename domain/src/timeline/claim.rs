@@ -1,0 +1,64 @@
+//! Who may write: claiming, ending, opening again.
+
+use jiff::Timestamp;
+
+use super::{Presentation, Timeline};
+
+/// Why a timeline can't be claimed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ClaimError {
+    /// A higher attempt has it; the lower one never writes again.
+    #[error("attempt {holder} holds the channel")]
+    Fenced {
+        /// The attempt that holds it.
+        holder: u64,
+    },
+}
+
+impl Timeline {
+    /// Takes the channel over for this attempt. The run of the last holder is
+    /// closed. The time that retired objects are kept starts anew: it was
+    /// measured by another machine's clock, and playlists may not have been
+    /// written since.
+    ///
+    /// # Errors
+    /// [`ClaimError::Fenced`] where a higher attempt holds it.
+    pub fn claim(&mut self, attempt: u64, now: Timestamp) -> Result<(), ClaimError> {
+        if attempt < self.attempt {
+            return Err(ClaimError::Fenced {
+                holder: self.attempt,
+            });
+        }
+        self.attempt = attempt;
+        self.open_run = None;
+        for gone in &mut self.retired {
+            gone.left = None;
+        }
+        self.touch(now);
+        Ok(())
+    }
+
+    /// Gets the channel ready for new segments: after it had ended, or where
+    /// the target duration is another, it is opened again with an empty
+    /// window and numbers that go on; else only the DVR window may change.
+    pub fn open(&mut self, presentation: Presentation, now: Timestamp) {
+        let anew = self.ended || self.presentation.target_duration != presentation.target_duration;
+        self.presentation = presentation;
+        if anew {
+            self.open_run = None;
+            while !self.window.is_empty() {
+                self.retire_first();
+            }
+            self.ended = false;
+            self.longest_playlist_us = 0;
+        }
+        self.touch(now);
+    }
+
+    /// Ends the playlists: what is in the window stays as it is.
+    pub fn end(&mut self, now: Timestamp) {
+        self.ended = true;
+        self.open_run = None;
+        self.touch(now);
+    }
+}

@@ -1,0 +1,137 @@
+//! The beat of a booked worker, and what it learns with it: each second it
+//! says that it is alive and reads what is wanted of it.
+//!
+//! It beats only while the attempt's loops make progress, and when it has not
+//! been able to for three quarters of the lease it fences itself: by then
+//! nobody can have declared it dead yet.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use aws::store::{Expected, Store, StoreError};
+use domain::ids::{StreamKey, WorkerId};
+use domain::job::Stats;
+use domain::protocol::{Assignment, Timing, assignment};
+use domain::worker::{Booking, Worker, WorkerState};
+use tokio::sync::watch;
+use tokio::time::{Instant, MissedTickBehavior};
+
+/// What is wanted of the attempt.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Orders {
+    /// Serve, hold, stop, or fall silent.
+    pub assignment: Assignment,
+    /// What publishers must show.
+    pub stream_key: StreamKey,
+    /// The worker is to leave: another must go on with the job.
+    pub draining: bool,
+}
+
+/// A sign of life of a loop: whoever owns it moves it, the beat looks.
+#[derive(Debug, Clone, Default)]
+pub struct Pulse(Arc<AtomicU64>);
+
+impl Pulse {
+    /// The loop has made progress.
+    pub fn moved(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn count(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// The beat of one attempt.
+pub struct Beat {
+    /// The records.
+    pub store: Store,
+    /// Who beats.
+    pub worker: WorkerId,
+    /// For what.
+    pub booking: Booking,
+    /// The protocol's times.
+    pub timing: Timing,
+    /// The attempt's loop.
+    pub pulse: Pulse,
+    /// What it sends along.
+    pub stats: watch::Receiver<Stats>,
+    /// Whom it tells.
+    pub orders: watch::Sender<Orders>,
+}
+
+impl Beat {
+    /// Beats until the booking is gone; the last order is then `Gone`.
+    pub async fn run(self) {
+        // The booking was read just now, which is as good as a beat.
+        let mut last_good = Instant::now();
+        let mut seen_pulse = (self.pulse.count(), Instant::now());
+        let mut every = tokio::time::interval(self.timing.beat_interval());
+        every.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let fence_after = self.timing.fence_after();
+        loop {
+            let fence_at = last_good + fence_after;
+            tokio::select! {
+                _ = every.tick() => {}
+                () = tokio::time::sleep_until(fence_at) => break,
+            }
+            if self.is_stuck(&mut seen_pulse) {
+                tracing::error!("the attempt makes no progress: no beat");
+                continue;
+            }
+            let sent = Instant::now();
+            let beat = tokio::time::timeout_at(fence_at, self.once()).await;
+            match beat {
+                Ok(Ok(Assignment::Gone)) => break,
+                Ok(Ok(_)) => last_good = sent,
+                Ok(Err(StoreError::Conflict)) => break,
+                Ok(Err(error)) => tracing::warn!(%error, "a beat was missed"),
+                Err(_) => break,
+            }
+        }
+        tracing::warn!("the booking is gone, or can't be renewed: the attempt falls silent");
+        self.orders.send_modify(|orders| orders.assignment = Assignment::Gone);
+    }
+
+    /// One beat, then one look at the job.
+    async fn once(&self) -> Result<Assignment, StoreError> {
+        let stats = self.stats.borrow().clone();
+        let expected = Expected::Booked(self.booking.clone());
+        let worker = self.store.beat(&self.worker, &expected, Some(&stats)).await?;
+        self.read_orders(&worker).await
+    }
+
+    async fn read_orders(&self, worker: &Worker) -> Result<Assignment, StoreError> {
+        let stored = self.store.job(&self.booking.job).await?;
+        let job = stored.map(|stored| stored.job);
+        let assignment = assignment(job.as_ref(), worker);
+        if let Some(job) = job {
+            let orders = Orders {
+                assignment,
+                stream_key: job.stream_key,
+                draining: worker.state == WorkerState::Draining,
+            };
+            self.orders.send_if_modified(|current| {
+                // A wish to leave that came as a signal is not taken back.
+                let orders = Orders { draining: orders.draining || current.draining, ..orders };
+                let changed = *current != orders;
+                *current = orders;
+                changed
+            });
+        }
+        Ok(assignment)
+    }
+
+    /// Whether the loop has stood still for longer than half a lease.
+    fn is_stuck(&self, seen: &mut (u64, Instant)) -> bool {
+        let count = self.pulse.count();
+        if count != seen.0 {
+            *seen = (count, Instant::now());
+        }
+        seen.1.elapsed() > self.timing.lease / 2
+    }
+}
+
+/// How often a loop must move its pulse at least.
+pub const PULSE_EVERY: Duration = Duration::from_millis(250);

@@ -1,0 +1,82 @@
+//! What the attempt tells the job's record: each state it comes to, in order.
+
+use aws::store::{CommitError, Store, StoreError, WorkerChange};
+use domain::ids::WorkerId;
+use domain::job::Change;
+use domain::worker::Booking;
+use jiff::Timestamp;
+use thiserror::Error;
+use tokio::sync::mpsc;
+
+/// Pauses between tries are short: the beat ends the attempt when it takes
+/// too long.
+const PAUSE: std::time::Duration = std::time::Duration::from_millis(200);
+
+/// The job is no longer this attempt's to report on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("the job is another's now")]
+pub struct NotOurs;
+
+/// Writes the attempt's changes to the job's record.
+#[derive(Debug, Clone)]
+pub struct Reporter {
+    /// The records.
+    pub store: Store,
+    /// Who reports.
+    pub worker: WorkerId,
+    /// On what.
+    pub booking: Booking,
+}
+
+impl Reporter {
+    /// Writes a change, with the worker's half of it; tries until it is
+    /// written or the job is another's.
+    ///
+    /// # Errors
+    /// [`NotOurs`].
+    pub async fn report(&self, change: Change, worker: WorkerChange) -> Result<(), NotOurs> {
+        loop {
+            match self.try_report(&change, &worker).await {
+                Ok(()) => return Ok(()),
+                Err(CommitError::JobChanged) => continue,
+                Err(CommitError::WorkerChanged | CommitError::FleetFull) => return Err(NotOurs),
+                Err(CommitError::Store(StoreError::Conflict)) => return Err(NotOurs),
+                Err(CommitError::Store(error)) => {
+                    tracing::warn!(%error, "a change could not be written yet");
+                    tokio::time::sleep(PAUSE).await;
+                }
+            }
+        }
+    }
+
+    async fn try_report(&self, change: &Change, worker: &WorkerChange) -> Result<(), CommitError> {
+        let stored = self.store.job(&self.booking.job).await?.ok_or(StoreError::Conflict)?;
+        let job = stored.job;
+        if !job.is_booked_on(&self.worker, self.booking.attempt) {
+            return Err(StoreError::Conflict.into());
+        }
+        match job.apply(change.clone(), Timestamp::now()) {
+            Ok(transition) => self.store.commit(&transition, worker.clone()).await,
+            // A wish of the client's came in between, as a stop: the attempt
+            // learns of it with its next beat.
+            Err(illegal) => {
+                tracing::debug!(%illegal, "not reported");
+                Ok(())
+            }
+        }
+    }
+
+    /// Writes changes in the order they are sent, beside the attempt's loop,
+    /// until the sender is gone.
+    pub fn spawn(self) -> (mpsc::UnboundedSender<Change>, tokio::task::JoinHandle<()>) {
+        let (sender, mut changes) = mpsc::unbounded_channel();
+        let task = tokio::spawn(async move {
+            while let Some(change) = changes.recv().await {
+                if self.report(change, WorkerChange::None).await.is_err() {
+                    return;
+                }
+            }
+        });
+        (sender, task)
+    }
+}

@@ -1,0 +1,279 @@
+//! The loop of an attempt: it takes what happens, one thing after the other,
+//! and decides. It never waits for anything but the next thing to happen, so
+//! its pulse is a sign of life.
+//!
+//! [`orders`] has what its client and the fleet want, [`input`] what comes
+//! in, [`runs`] how FFmpeg begins and ends.
+
+mod input;
+mod orders;
+mod runs;
+
+use bytes::Bytes;
+use domain::ids::StreamKey;
+use domain::input::InputInfo;
+use domain::job::{Change, Job, Reason, ReasonCode, Stats, Totals};
+use futures::future::BoxFuture;
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+
+use super::backoff::Backoff;
+use super::beat::{Orders, PULSE_EVERY, Pulse};
+use super::connection::Connection;
+use super::report::Reporter;
+use super::run::ActiveRun;
+use super::source::Source;
+use crate::ffmpeg::RunEnd;
+use crate::fleet::Member;
+use crate::ingest::Event;
+use crate::ingest::meter::Meter;
+use crate::ingest::pull::Prepared;
+use crate::publisher::Publisher;
+
+/// How an attempt ends.
+#[derive(Debug)]
+pub enum Outcome {
+    /// In order; with a reason where nobody asked for it.
+    Stopped { reason: Option<Reason> },
+    /// It can't go on.
+    Failed { reason: Reason },
+    /// Another worker is to go on.
+    HandedBack { reason: Reason },
+    /// The job is another's: not a word more.
+    Gone,
+}
+
+/// What the job's record was told last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Told {
+    Nothing,
+    Running,
+    Streaming,
+    Paused,
+}
+
+/// An input that FFmpeg is to open, and what it carries.
+type Pulled = Result<(Prepared, InputInfo), Reason>;
+
+/// What happened.
+enum Wake {
+    Orders,
+    Leaving,
+    Published,
+    Input(Event),
+    Written,
+    RunEnded(RunEnd),
+    Forbidden(String),
+    Pulled(Pulled),
+    Trouble(Reason),
+    Tick,
+}
+
+/// The state of the loop.
+pub struct Session<'a> {
+    member: &'a Member,
+    job: Job,
+    orders: watch::Receiver<Orders>,
+    pulse: Pulse,
+    stats: watch::Sender<Stats>,
+    changes: mpsc::UnboundedSender<Change>,
+    reporting: tokio::task::JoinHandle<()>,
+    key: watch::Sender<StreamKey>,
+    told: Told,
+    connection: Option<Connection>,
+    run: Option<ActiveRun>,
+    runs: u32,
+    backoff: Backoff,
+    /// No run before then: the last one came to nothing.
+    not_before: Instant,
+    /// FLV that FFmpeg has not taken yet; nothing is read meanwhile.
+    waiting: Option<Bytes>,
+    /// Nothing is read before then: the publisher is ahead of real time.
+    hold_until: Instant,
+    /// By then the publisher must be back, or the run ends.
+    reconnect_by: Option<Instant>,
+    without_input_since: Instant,
+    /// Media published when the input last came in.
+    published_before_input: u64,
+    meter: Meter,
+    /// Of the runs that have ended.
+    totals: Totals,
+    began: Instant,
+    last_tick: Instant,
+    last_trouble: Option<ReasonCode>,
+}
+
+impl<'a> Session<'a> {
+    /// A session that has not begun.
+    pub fn new(
+        member: &'a Member,
+        job: Job,
+        orders: watch::Receiver<Orders>,
+        pulse: Pulse,
+        stats: watch::Sender<Stats>,
+        reporter: Reporter,
+    ) -> Self {
+        let (changes, reporting) = reporter.spawn();
+        let (key, _) = watch::channel(job.stream_key.clone());
+        let now = Instant::now();
+        Self {
+            member,
+            job,
+            orders,
+            pulse,
+            stats,
+            changes,
+            reporting,
+            key,
+            told: Told::Nothing,
+            connection: None,
+            run: None,
+            runs: 0,
+            backoff: Backoff::default(),
+            not_before: now,
+            waiting: None,
+            hold_until: now,
+            reconnect_by: None,
+            without_input_since: now,
+            published_before_input: 0,
+            meter: Meter::default(),
+            totals: Totals::default(),
+            began: now,
+            last_tick: now,
+            last_trouble: None,
+        }
+    }
+
+    /// Serves until the attempt ends, and gives the publisher back: what it
+    /// holds is still to be published, or not.
+    pub async fn run(mut self, publisher: Publisher) -> (Outcome, Publisher) {
+        let opened = Source::open(&self.job, &self.member.config, self.key.subscribe()).await;
+        let outcome = match opened {
+            Ok(mut source) => self.serve(&mut source, &publisher).await,
+            // Another worker may have a free port.
+            Err(reason) => Outcome::HandedBack { reason },
+        };
+        if let Some(run) = self.run.take() {
+            match outcome {
+                Outcome::Gone => run.kill(),
+                _ => self.finish(run).await,
+            }
+        }
+        // What was reported before must be written before the end is.
+        drop(self.changes);
+        if matches!(outcome, Outcome::Gone) {
+            self.reporting.abort();
+        }
+        // An abort is all it can fail with.
+        let _ = self.reporting.await;
+        (outcome, publisher)
+    }
+
+    async fn serve(&mut self, source: &mut Source, publisher: &Publisher) -> Outcome {
+        let mut status = publisher.status();
+        let mut pulling: Option<BoxFuture<'static, Pulled>> = None;
+        let mut tick = tokio::time::interval(PULSE_EVERY);
+        let leaving = self.member.leaving.clone();
+        self.listen(source);
+        if let Some(outcome) = self.take_orders(source).await {
+            return outcome;
+        }
+        loop {
+            if pulling.is_none() {
+                pulling = self.next_pull(source);
+            }
+            let may_read = self.waiting.is_none() && Instant::now() >= self.hold_until;
+            let wake = tokio::select! {
+                biased;
+                Ok(()) = self.orders.changed() => Wake::Orders,
+                () = leaving.cancelled() => Wake::Leaving,
+                Ok(()) = status.changed() => Wake::Published,
+                _ = tick.tick() => Wake::Tick,
+                () = write(self.run.as_ref(), self.waiting.as_ref()) => Wake::Written,
+                end = ended(self.run.as_ref()) => Wake::RunEnded(end),
+                host = forbidden(self.run.as_ref()) => Wake::Forbidden(host),
+                pulled = pending_or(pulling.as_mut()) => Wake::Pulled(pulled),
+                wake = source.next(may_read) => wake,
+            };
+            self.pulse.moved();
+            let done = match wake {
+                Wake::Orders => self.take_orders(source).await,
+                Wake::Leaving => Some(Self::leave()),
+                Wake::Published => self.published(&status.borrow_and_update()),
+                Wake::Tick => self.tick(publisher).await,
+                Wake::Written => {
+                    self.waiting = None;
+                    None
+                }
+                Wake::RunEnded(end) => self.run_ended(end).await,
+                Wake::Forbidden(host) => Some(Self::led_astray(&host)),
+                Wake::Pulled(pulled) => {
+                    pulling = None;
+                    self.pulled(pulled, publisher)
+                }
+                Wake::Trouble(reason) => self.in_trouble(reason),
+                Wake::Input(event) => self.input(event, publisher).await,
+            };
+            if let Some(outcome) = done {
+                return outcome;
+            }
+        }
+    }
+
+    /// Tells the job's record.
+    fn tell(&mut self, change: Change, told: Told) {
+        self.told = told;
+        // Its task ends early only when the job is another's, which the beat
+        // tells too.
+        let _ = self.changes.send(change);
+    }
+}
+
+impl Source {
+    /// The next thing it has to say.
+    async fn next(&mut self, may_read: bool) -> Wake {
+        let Self::Tags(tags) = self else { return std::future::pending().await };
+        loop {
+            tokio::select! {
+                Some(event) = tags.events.recv(), if may_read => return Wake::Input(event),
+                Ok(()) = tags.trouble.changed() => {
+                    if let Some(reason) = tags.trouble.borrow_and_update().clone() {
+                        return Wake::Trouble(reason);
+                    }
+                }
+                else => std::future::pending().await,
+            }
+        }
+    }
+}
+
+/// Hands waiting FLV to FFmpeg; for ever where there is none.
+async fn write(run: Option<&ActiveRun>, waiting: Option<&Bytes>) {
+    match (run, waiting) {
+        (Some(run), Some(waiting)) => run.write(waiting.clone()).await,
+        // Nobody to take it: as good as written.
+        (None, Some(_)) => {}
+        (_, None) => std::future::pending().await,
+    }
+}
+
+async fn ended(run: Option<&ActiveRun>) -> RunEnd {
+    match run {
+        Some(run) => run.ended().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn forbidden(run: Option<&ActiveRun>) -> String {
+    match run {
+        Some(run) => run.forbidden().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn pending_or<T>(future: Option<&mut BoxFuture<'static, T>>) -> T {
+    match future {
+        Some(future) => future.await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,139 @@
+//! What is wanted of the attempt, and what it says of itself.
+
+use std::time::Duration;
+
+use domain::job::{Change, InputStats, Reason, ReasonCode, Stats};
+use domain::protocol::Assignment;
+use tokio::time::Instant;
+
+use super::{Outcome, Session, Told};
+use crate::attempt::source::Source;
+use crate::publisher::{Publisher, Status};
+
+impl Session<'_> {
+    /// Ready for input.
+    pub(super) fn listen(&mut self, source: &Source) {
+        let ingest = source.ingest();
+        if let Some(ingest) = &ingest {
+            tracing::info!(url = ingest.url, "listening");
+        }
+        self.without_input_since = Instant::now();
+        self.tell(Change::Listen { ingest }, Told::Running);
+    }
+
+    pub(super) async fn take_orders(&mut self, source: &Source) -> Option<Outcome> {
+        let orders = self.orders.borrow_and_update().clone();
+        self.key.send_if_modified(|key| {
+            let rotated = *key != orders.stream_key;
+            *key = orders.stream_key.clone();
+            rotated
+        });
+        match orders.assignment {
+            Assignment::Gone => return Some(Outcome::Gone),
+            Assignment::Stop => return Some(Outcome::Stopped { reason: None }),
+            _ if orders.draining => return Some(Self::leave()),
+            Assignment::Hold if self.told != Told::Paused => self.hold().await,
+            Assignment::Run if self.told == Told::Paused => {
+                if let Some(connection) = &mut self.connection {
+                    connection.sniff_again();
+                }
+                self.listen(source);
+            }
+            Assignment::Hold | Assignment::Run => {}
+        }
+        None
+    }
+
+    /// The worker was told to leave.
+    pub(super) fn leave() -> Outcome {
+        let message = "the worker was told to leave; another goes on";
+        Outcome::HandedBack { reason: Reason::new(ReasonCode::WorkerDrained, message) }
+    }
+
+    /// Holds the channel: no run, but publisher and playlists stay.
+    async fn hold(&mut self) {
+        if let Some(run) = self.run.take() {
+            self.finish(run).await;
+        }
+        if let Some(connection) = &mut self.connection {
+            connection.stop_sniffing();
+        }
+        self.reconnect_by = None;
+        self.tell(Change::Pause, Told::Paused);
+    }
+
+    pub(super) fn published(&mut self, status: &Status) -> Option<Outcome> {
+        if status.fenced {
+            return Some(Outcome::Gone);
+        }
+        let fresh = status.segments > self.published_before_input;
+        if fresh && self.told == Told::Running && self.run.is_some() && self.reconnect_by.is_none() {
+            self.backoff.succeeded();
+            self.last_trouble = None;
+            self.tell(Change::StartInput, Told::Streaming);
+        }
+        None
+    }
+
+    /// Sees to all that has a time.
+    pub(super) async fn tick(&mut self, publisher: &Publisher) -> Option<Outcome> {
+        let now = Instant::now();
+        self.count_time(now);
+        self.send_stats(now, publisher);
+        if self.reconnect_by.is_some_and(|by| now >= by) {
+            self.reconnect_by = None;
+            if let Some(run) = self.run.take() {
+                tracing::info!("the publisher did not come back in time: the run ends");
+                self.finish(run).await;
+            }
+        }
+        if let Some(outcome) = self.stop_if_idle(now) {
+            return Some(outcome);
+        }
+        self.look_at_connection(now, publisher).await
+    }
+
+    fn count_time(&mut self, now: Instant) {
+        if self.told == Told::Streaming {
+            self.totals.active_seconds += (now - self.last_tick).as_secs_f64();
+        }
+        self.last_tick = now;
+    }
+
+    fn send_stats(&mut self, now: Instant, publisher: &Publisher) {
+        let since_start = now - self.began;
+        let status = publisher.status().borrow().clone();
+        let progress = self.run.as_ref().map(|run| run.progress()).unwrap_or_default();
+        let input = self.run.as_ref().filter(|_| self.reconnect_by.is_none()).map(|run| {
+            InputStats {
+                video: run.input.video.clone(),
+                audio: run.input.audio.clone(),
+                bitrate_kbps: self.meter.kbps(since_start) as f64,
+            }
+        });
+        let mut totals = self.totals;
+        totals.up_seconds = since_start.as_secs_f64();
+        totals.bytes_ingested = self.meter.total_bytes();
+        totals.dropped_frames += progress.dropped;
+        totals.dropped_segments = status.dropped_segments;
+        totals.runs = self.runs.into();
+        self.stats.send_replace(Stats {
+            fps: progress.fps.unwrap_or_default(),
+            speed: progress.speed.unwrap_or_default(),
+            input,
+            last_segment_at: status.last_segment_at,
+            totals,
+        });
+    }
+
+    fn stop_if_idle(&self, now: Instant) -> Option<Outcome> {
+        let minutes = self.job.spec.input.idle_stop_minutes;
+        let patience = Duration::from_secs(u64::from(minutes) * 60);
+        let waits = self.told == Told::Running && (self.run.is_none() || self.reconnect_by.is_some());
+        let idle = waits && now - self.without_input_since >= patience;
+        (minutes > 0 && idle).then(|| {
+            let message = format!("no input for {minutes} minutes (input.idle_stop_minutes)");
+            Outcome::Stopped { reason: Some(Reason::new(ReasonCode::IdleStop, message)) }
+        })
+    }
+}

@@ -1,0 +1,179 @@
+//! How FFmpeg begins and ends.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use domain::input::InputInfo;
+use domain::job::{Change, Reason, ReasonCode};
+use domain::plan::input_args;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use tokio::time::Instant;
+
+use super::{Outcome, Pulled, Session, Told};
+use crate::attempt::run::{self, ActiveRun, RunSetup};
+use crate::attempt::source::{Source, address_policy};
+use crate::ffmpeg::shim::Tie;
+use crate::ffmpeg::{EndCause, FailureKind, RunEnd};
+use crate::ingest::pull::{self, Prepared, PullError};
+use crate::publisher::Publisher;
+
+/// How long an input that FFmpeg opens may take to show what it carries.
+const PROBE: Duration = Duration::from_secs(15);
+
+impl Session<'_> {
+    /// Starts a run on this input.
+    pub(super) fn start_run(
+        &mut self,
+        input: InputInfo,
+        prepared: Option<Prepared>,
+        publisher: &Publisher,
+    ) -> Option<Outcome> {
+        self.runs += 1;
+        let setup = RunSetup {
+            spec: &self.job.spec,
+            input,
+            number: self.runs,
+            prepared,
+            publisher: publisher.sender(),
+        };
+        match ActiveRun::start(&self.member.config, setup) {
+            Ok(run) => {
+                self.run = Some(run);
+                None
+            }
+            Err(error) => self.try_again(Reason::new(ReasonCode::TranscoderFailed, error.to_string())),
+        }
+    }
+
+    /// Ends a run in order and keeps what it added up to.
+    pub(super) async fn finish(&mut self, run: ActiveRun) {
+        self.waiting = None;
+        self.totals.dropped_frames += run.progress().dropped;
+        let end = run.finish().await;
+        tracing::info!(cause = ?end.cause, "the run is over");
+        self.pulse.moved();
+    }
+
+    /// FFmpeg has ended by itself.
+    pub(super) async fn run_ended(&mut self, end: RunEnd) -> Option<Outcome> {
+        let run = self.run.take()?;
+        self.waiting = None;
+        self.reconnect_by = None;
+        self.totals.dropped_frames += run.progress().dropped;
+        let pulled = run.is_pulled();
+        run.take_rest().await;
+        let text = run::end_text(&end);
+        tracing::warn!(cause = ?end.cause, exit = ?end.exit, stderr = ?end.stderr, "FFmpeg ended");
+        let kind = match &end.cause {
+            EndCause::Failed { kind, .. } => Some(*kind),
+            _ => None,
+        };
+        match kind {
+            Some(FailureKind::Spec) => Some(failed(ReasonCode::SpecRejected, text)),
+            Some(FailureKind::Program) => Some(failed(ReasonCode::TranscoderFailed, text)),
+            Some(FailureKind::InputForbidden) => Some(failed(ReasonCode::InputForbidden, text)),
+            Some(FailureKind::Input) => self.wait_for_input(ReasonCode::InputUnreachable, text),
+            _ if pulled && matches!(end.cause, EndCause::InputEnded) => {
+                self.wait_for_input(ReasonCode::InputLost, text)
+            }
+            _ => self.try_again(Reason::new(ReasonCode::TranscoderFailed, text)),
+        }
+    }
+
+    /// The input is not there: that costs nothing of the budget.
+    fn wait_for_input(&mut self, code: ReasonCode, text: String) -> Option<Outcome> {
+        self.not_before = Instant::now() + self.backoff.failed();
+        self.in_trouble(Reason::new(code, text))
+    }
+
+    /// Another run, after a pause, unless it has come to nothing too often.
+    fn try_again(&mut self, reason: Reason) -> Option<Outcome> {
+        let pause = self.backoff.failed();
+        if self.backoff.is_spent() {
+            return Some(Outcome::Failed { reason });
+        }
+        self.not_before = Instant::now() + pause;
+        if let Some(connection) = &mut self.connection {
+            connection.stop_sniffing();
+        }
+        self.tell(Change::EndRun { reason }, Told::Running);
+        None
+    }
+
+    /// Something keeps the input from coming in. Told once, not at each try.
+    pub(super) fn in_trouble(&mut self, reason: Reason) -> Option<Outcome> {
+        if reason.code == ReasonCode::InputForbidden {
+            return Some(Outcome::Failed { reason });
+        }
+        if self.told == Told::Streaming || self.last_trouble != Some(reason.code) {
+            self.last_trouble = Some(reason.code);
+            self.tell(Change::EndRun { reason }, Told::Running);
+        }
+        None
+    }
+
+    /// The URL led FFmpeg where it must not go.
+    pub(super) fn led_astray(host: &str) -> Outcome {
+        let text = format!("the input leads to {host}, which is not allowed");
+        failed(ReasonCode::InputForbidden, text)
+    }
+
+    /// Gets an input ready that FFmpeg opens itself, when it is time to.
+    pub(super) fn next_pull(&self, source: &Source) -> Option<BoxFuture<'static, Pulled>> {
+        let Source::Url(url) = source else { return None };
+        let may_begin = self.run.is_none() && self.told != Told::Paused;
+        if !may_begin || Instant::now() < self.not_before {
+            return None;
+        }
+        let (url, policy) = (url.url().clone(), address_policy(&self.member.config));
+        let ffprobe = Tie::default().command(beside(&self.member.config.ffmpeg));
+        let pull = async move {
+            let prepared = pull::prepare(&url, &policy).await.map_err(|error| {
+                let forbidden = matches!(&error, PullError::Address(e) if e.is_forbidden());
+                let code = if forbidden {
+                    ReasonCode::InputForbidden
+                } else {
+                    ReasonCode::InputUnreachable
+                };
+                Reason::new(code, error.to_string())
+            })?;
+            let arguments = input_args(prepared.feed());
+            let input = tokio::select! {
+                probed = pull::probe::probe(ffprobe.into(), &arguments, PROBE) => probed
+                    .map_err(|error| Reason::new(ReasonCode::InputUnreachable, error.to_string())),
+                forbidden = prepared.forbidden() => Err(Reason::new(
+                    ReasonCode::InputForbidden,
+                    format!("the input leads to {}, which is not allowed", forbidden.host),
+                )),
+            }?;
+            Ok((prepared, input))
+        };
+        Some(pull.boxed())
+    }
+
+    pub(super) fn pulled(&mut self, pulled: Pulled, publisher: &Publisher) -> Option<Outcome> {
+        if self.told == Told::Paused {
+            return None;
+        }
+        match pulled {
+            Ok((prepared, input)) => {
+                self.published_before_input = publisher.status().borrow().segments;
+                self.start_run(input, Some(prepared), publisher)
+            }
+            Err(reason) => {
+                self.not_before = Instant::now() + self.backoff.failed();
+                self.in_trouble(reason)
+            }
+        }
+    }
+}
+
+/// The `ffprobe` that came with this `ffmpeg`.
+fn beside(ffmpeg: &str) -> PathBuf {
+    Path::new(ffmpeg).with_file_name("ffprobe")
+}
+
+fn failed(code: ReasonCode, text: String) -> Outcome {
+    Outcome::Failed { reason: Reason::new(code, text) }
+}

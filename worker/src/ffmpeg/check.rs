@@ -1,0 +1,253 @@
+//! Whether the FFmpeg at hand can do what plans ask of it.
+
+use std::collections::BTreeSet;
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::io;
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::process::Command;
+
+/// The oldest version taken. Plans use `-fps_mode` (5.1), `-stats_period`
+/// (4.4) and `cmaf` with `separate_moof`, and are tested with this one.
+pub const MIN_VERSION: Version = Version { major: 5, minor: 1 };
+
+/// Without these nothing runs; `libx265` and `libsvtav1` only by jobs that
+/// name them.
+const REQUIRED_ENCODERS: [&str; 2] = ["libx264", "aac"];
+
+/// How long FFmpeg may take to say what it is.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A release of FFmpeg.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Version {
+    /// As 5 in 5.1.9.
+    pub major: u32,
+    /// As 1 in 5.1.9.
+    pub minor: u32,
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.major, self.minor)
+    }
+}
+
+/// What an FFmpeg is able to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FfmpegInfo {
+    /// The version in its own words, as `5.1.9-0+deb12u1`.
+    pub version_text: String,
+    /// The release; `None` for a build from a repository's head, which names
+    /// none and is taken to be new enough.
+    pub version: Option<Version>,
+    /// The names of its encoders.
+    pub encoders: BTreeSet<String>,
+}
+
+impl FfmpegInfo {
+    /// Whether it has an encoder, as `libx265`.
+    pub fn has_encoder(&self, name: &str) -> bool {
+        self.encoders.contains(name)
+    }
+}
+
+/// Why an FFmpeg cannot be used. Each says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum ToolError {
+    /// There is no such program.
+    #[error("FFmpeg not found as {0:?}: install it (apt-get install ffmpeg), or name its path")]
+    NotFound(OsString),
+    /// It cannot be executed.
+    #[error("{program:?} cannot be executed ({error}): check the file and its permissions")]
+    NotExecutable {
+        /// The program.
+        program: OsString,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// It did not answer as FFmpeg does.
+    #[error("{program:?} does not answer as FFmpeg does: check that the path names FFmpeg")]
+    NotFfmpeg {
+        /// The program.
+        program: OsString,
+    },
+    /// It is too old.
+    #[error("FFmpeg {found} is too old: {MIN_VERSION} or newer is needed; install a newer one")]
+    TooOld {
+        /// What it is.
+        found: String,
+    },
+    /// It was built without encoders that every job needs.
+    #[error("FFmpeg has no encoder {}: install a full build (apt-get install ffmpeg)", .0.join(", "))]
+    MissingEncoders(Vec<&'static str>),
+}
+
+/// Asks an FFmpeg, by path or by its name in `PATH`, what it is and checks
+/// that it will do.
+pub async fn check(program: impl AsRef<OsStr>) -> Result<FfmpegInfo, ToolError> {
+    let program = program.as_ref();
+    let banner = ask(program, "-version").await?;
+    let encoders = ask(program, "-encoders").await?;
+    judge(program, &banner, &encoders)
+}
+
+/// What the answers to `-version` and `-encoders` say.
+fn judge(program: &OsStr, banner: &str, encoders: &str) -> Result<FfmpegInfo, ToolError> {
+    let Some(version_text) = version_text(banner).map(str::to_owned) else {
+        return Err(ToolError::NotFfmpeg {
+            program: program.to_owned(),
+        });
+    };
+    let version = parse_version(&version_text);
+    if version.is_some_and(|version| version < MIN_VERSION) {
+        return Err(ToolError::TooOld {
+            found: version_text,
+        });
+    }
+    let encoders = parse_encoders(encoders);
+    let missing: Vec<_> = REQUIRED_ENCODERS
+        .into_iter()
+        .filter(|name| !encoders.contains(*name))
+        .collect();
+    if !missing.is_empty() {
+        return Err(ToolError::MissingEncoders(missing));
+    }
+    Ok(FfmpegInfo {
+        version_text,
+        version,
+        encoders,
+    })
+}
+
+/// What the program prints for an option.
+async fn ask(program: &OsStr, option: &str) -> Result<String, ToolError> {
+    let output = Command::new(program)
+        .args(["-hide_banner", option])
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output();
+    match tokio::time::timeout(TIMEOUT, output).await {
+        Ok(Ok(output)) if output.status.success() => {
+            Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+        }
+        Ok(Err(error)) if error.kind() == io::ErrorKind::NotFound => {
+            Err(ToolError::NotFound(program.to_owned()))
+        }
+        Ok(Err(error)) => Err(ToolError::NotExecutable {
+            program: program.to_owned(),
+            error,
+        }),
+        Ok(Ok(_)) | Err(_) => Err(ToolError::NotFfmpeg {
+            program: program.to_owned(),
+        }),
+    }
+}
+
+/// The version in the first line: `ffmpeg version TEXT Copyright …`.
+fn version_text(banner: &str) -> Option<&str> {
+    banner
+        .lines()
+        .next()?
+        .strip_prefix("ffmpeg version ")?
+        .split_whitespace()
+        .next()
+}
+
+/// The release in a version's text: `5.1.9-0+deb12u1`, `n6.0`, `7.1`; none in
+/// `N-110223-gabcdef` or `git-2023-01-01`.
+fn parse_version(text: &str) -> Option<Version> {
+    let digits = text.strip_prefix('n').unwrap_or(text);
+    let mut numbers = digits.split(|char: char| !char.is_ascii_digit());
+    let major = numbers.next()?.parse().ok()?;
+    let minor = numbers
+        .next()
+        .and_then(|minor| minor.parse().ok())
+        .unwrap_or(0);
+    Some(Version { major, minor })
+}
+
+/// The names in `-encoders`: ` V....D libx264   libx264 H.264 …` below a line
+/// of dashes.
+fn parse_encoders(listing: &str) -> BTreeSet<String> {
+    listing
+        .lines()
+        .skip_while(|line| !line.trim_start().starts_with("---"))
+        .skip(1)
+        .filter_map(|line| line.split_whitespace().nth(1).map(str::to_owned))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_of_distributions_and_own_builds_are_read() {
+        for (text, version) in [
+            ("5.1.9-0+deb12u1", Some((5, 1))),
+            ("n6.0", Some((6, 0))),
+            ("7.1", Some((7, 1))),
+            ("8", Some((8, 0))),
+            ("4.4.2-0ubuntu0.22.04.1", Some((4, 4))),
+            ("N-110223-gabcdef", None),
+            ("git-2023-01-01-abc", None),
+        ] {
+            let version = version.map(|(major, minor)| Version { major, minor });
+            assert_eq!(parse_version(text), version, "{text}");
+        }
+        assert_eq!(
+            version_text("ffmpeg version n6.0 Copyright (c)\nbuilt"),
+            Some("n6.0")
+        );
+        assert_eq!(version_text("GNU bash, version 5"), None);
+    }
+
+    #[tokio::test]
+    async fn the_installed_one_will_do() {
+        let info = check("ffmpeg").await.unwrap();
+        assert!(info.version.is_none_or(|version| version >= MIN_VERSION));
+        assert!(info.has_encoder("libx264") && !info.has_encoder("libnope"));
+    }
+
+    #[tokio::test]
+    async fn programs_that_are_not_ffmpeg_are_told_apart() {
+        let folder = tempfile::tempdir().unwrap();
+        let missing = check(folder.path().join("nothing")).await.unwrap_err();
+        assert!(
+            missing.to_string().contains("apt-get install ffmpeg"),
+            "{missing}"
+        );
+        let forbidden = check(folder.path()).await.unwrap_err();
+        assert!(
+            matches!(forbidden, ToolError::NotExecutable { .. }),
+            "{forbidden}"
+        );
+        for other in ["true", "false"] {
+            let other = check(other).await.unwrap_err();
+            assert!(matches!(other, ToolError::NotFfmpeg { .. }), "{other}");
+        }
+    }
+
+    #[test]
+    fn old_and_lean_builds_are_refused_with_a_remedy() {
+        let judge = |banner: &str, encoders: &str| judge("ffmpeg".as_ref(), banner, encoders);
+        let encoders = "Encoders:\n V..... = Video\n ------\n A..... aac   AAC\n";
+        let old = judge("ffmpeg version 4.4.2-0ubuntu0 Copyright", encoders).unwrap_err();
+        assert_eq!(
+            old.to_string(),
+            "FFmpeg 4.4.2-0ubuntu0 is too old: 5.1 or newer is needed; install a newer one"
+        );
+        let lean = judge("ffmpeg version 7.0 Copyright", encoders).unwrap_err();
+        assert_eq!(
+            lean.to_string(),
+            "FFmpeg has no encoder libx264: install a full build (apt-get install ffmpeg)"
+        );
+        let encoders = format!("{encoders} V....D libx264   H.264\n");
+        let full = judge("ffmpeg version N-110223-gabc Copyright", &encoders).unwrap();
+        assert_eq!(full.version, None);
+        assert!(full.has_encoder("libx264") && !full.has_encoder("Video"));
+    }
+}

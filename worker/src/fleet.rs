@@ -1,0 +1,132 @@
+//! A worker's life in the fleet: it registers, waits for bookings, serves
+//! them one after the other, and leaves.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use aws::media::MediaStores;
+use aws::store::{CommitError, Expected, Store, StoreError, WorkerChange};
+use domain::worker::{Booking, Worker, WorkerState};
+use jiff::Timestamp;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::attempt;
+use crate::config::WorkerConfig;
+
+/// How often an idle worker looks whether it was booked: a job waits for half
+/// of this on average. It beats far less often: reading is cheap, and a beat
+/// is a write.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+/// What a worker works with.
+#[derive(Clone)]
+pub struct Member {
+    /// Its settings.
+    pub config: WorkerConfig,
+    /// The records.
+    pub store: Store,
+    /// Where it publishes.
+    pub media: MediaStores,
+    /// Cancelled when it was told to leave (SIGTERM).
+    pub leaving: CancellationToken,
+}
+
+/// What an idle worker found.
+enum Found {
+    Booked(Booking),
+    /// It is to leave: told so, idle for too long, or closed by the scheduler.
+    Leave,
+}
+
+impl Member {
+    /// Registers, serves, and returns when the worker is to end.
+    ///
+    /// # Errors
+    /// The database can't be reached at the start, or the store is no good.
+    pub async fn serve(self) -> anyhow::Result<()> {
+        let Some(mut worker) = self.register().await? else { return Ok(()) };
+        loop {
+            let booking = match worker.booking.take() {
+                Some(booking) => booking,
+                None => match self.wait_for_booking().await? {
+                    Found::Booked(booking) => booking,
+                    Found::Leave => return self.leave().await,
+                },
+            };
+            attempt::serve(&self, booking).await;
+            match self.store.worker(&self.config.id).await? {
+                Some(record) if record.state != WorkerState::Closed => worker = record,
+                _ => return Ok(()),
+            }
+        }
+    }
+
+    /// `None`: nobody waits for this worker any more.
+    async fn register(&self) -> anyhow::Result<Option<Worker>> {
+        let id = &self.config.id;
+        let record = self.store.worker(id).await.context("the database can't be reached")?;
+        let Some(record) = record else {
+            tracing::warn!(worker_id = %id, "nobody has launched this worker: it leaves");
+            return Ok(None);
+        };
+        match self.store.register_worker(&record, Timestamp::now()).await {
+            Ok(worker) => {
+                tracing::info!(worker_id = %id, state = worker.state.as_str(), "registered");
+                Ok(Some(worker))
+            }
+            Err(StoreError::Conflict) => {
+                tracing::warn!(worker_id = %id, "this worker was given up: it leaves");
+                Ok(None)
+            }
+            Err(error) => Err(error).context("the worker can't register"),
+        }
+    }
+
+    async fn wait_for_booking(&self) -> anyhow::Result<Found> {
+        let idle_since = Instant::now();
+        let mut look = tokio::time::interval(LOOK_EVERY);
+        let mut next_beat = Instant::now();
+        loop {
+            tokio::select! {
+                () = self.leaving.cancelled() => return Ok(Found::Leave),
+                _ = look.tick() => {}
+            }
+            if idle_since.elapsed() >= self.config.idle_timeout {
+                tracing::info!("idle for too long: leaving");
+                return Ok(Found::Leave);
+            }
+            let id = &self.config.id;
+            let record = if Instant::now() >= next_beat {
+                next_beat = Instant::now() + self.config.timing.beat_interval();
+                self.store.beat(id, &Expected::Open, None).await.map(Some)
+            } else {
+                self.store.worker(id).await
+            };
+            match record {
+                Ok(Some(Worker { state: WorkerState::Booked, booking: Some(booking), .. })) => {
+                    return Ok(Found::Booked(booking));
+                }
+                Ok(Some(Worker { state: WorkerState::Idle, .. })) => {}
+                Ok(_) | Err(StoreError::Conflict) => return Ok(Found::Leave),
+                // Looked again soon; should it last, the sweep closes us.
+                Err(error) => tracing::warn!(%error, "could not look for a booking"),
+            }
+        }
+    }
+
+    /// Leaves the fleet. Booked at the last moment, the worker is found dead
+    /// by its watch at once: its process ends here.
+    async fn leave(&self) -> anyhow::Result<()> {
+        let worker = self.config.id.clone();
+        let Some(record) = self.store.worker(&worker).await? else { return Ok(()) };
+        if record.booking.is_some() || record.state == WorkerState::Closed {
+            return Ok(());
+        }
+        let close = WorkerChange::Close { worker, seen_beat: Some(record.beat) };
+        match self.store.commit_worker(close, Timestamp::now()).await {
+            Ok(()) | Err(CommitError::WorkerChanged) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! Inputs that FFmpeg fetches itself, behind our checks.
+//!
+//! The URL was checked as text when the job was posted. Here it is enforced
+//! where connections are made, at every redirect and every DNS answer:
+//!
+//! | protocol | FFmpeg contacts | which contacts |
+//! |---|---|---|
+//! | HTTP(S), HLS | [`http_proxy`] on loopback | each request's checked address |
+//! | RTSP over TCP | [`rtsp_relay`] on loopback | the URL's checked address |
+//! | SRT | the checked address itself | |
+//! | RTMP(S) | nothing: see [`super::rtmp::client`] | the checked address |
+
+mod http_proxy;
+pub mod probe;
+mod rtsp_relay;
+
+use std::fmt;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+
+use domain::plan::Feed;
+use thiserror::Error;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::AbortHandle;
+use tracing::warn;
+use url::Url;
+
+use super::address::{AddressError, AddressPolicy};
+
+/// Why an input can't be pulled. None of it carries the URL's secrets.
+#[derive(Debug, Error)]
+pub enum PullError {
+    /// The address may not be, or can't be, contacted.
+    #[error(transparent)]
+    Address(#[from] AddressError),
+    /// The URL names no host, or an SRT URL no port.
+    #[error("the input URL names no host or port")]
+    NoHost,
+    /// Not a protocol that is handed to FFmpeg.
+    #[error("inputs cannot be pulled over {scheme}")]
+    Scheme {
+        /// The URL's scheme.
+        scheme: String,
+    },
+    /// An SRT listener or rendezvous: workers call.
+    #[error("SRT is pulled in caller mode only")]
+    SrtMode,
+    /// The proxy or relay could not be set up.
+    #[error("cannot listen on loopback: {0}")]
+    Listen(io::Error),
+}
+
+/// A connection that FFmpeg asked for and did not get: the job ends as
+/// `input_forbidden`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ForbiddenInput {
+    /// The host that it led to. Without path or query.
+    pub host: String,
+}
+
+/// An input ready for FFmpeg. Dropping it ends every connection it made.
+pub struct Prepared {
+    feed: Feed,
+    forbidden: watch::Receiver<Option<ForbiddenInput>>,
+    _serving: Option<AbortOnDrop>,
+}
+
+impl Prepared {
+    /// What FFmpeg is to open. May hold secrets, the URL's and the proxy's.
+    pub fn feed(&self) -> &Feed {
+        &self.feed
+    }
+
+    /// Waits until FFmpeg has been led to a forbidden address, by a redirect,
+    /// a playlist or a name that has come to mean another address; for ever
+    /// where that doesn't happen.
+    pub async fn forbidden(&self) -> ForbiddenInput {
+        let mut forbidden = self.forbidden.clone();
+        let found = forbidden
+            .wait_for(Option::is_some)
+            .await
+            .ok()
+            .and_then(|found| found.clone());
+        match found {
+            Some(forbidden) => forbidden,
+            // The proxy is gone, and FFmpeg's connections with it.
+            None => std::future::pending().await,
+        }
+    }
+}
+
+impl fmt::Debug for Prepared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Prepared").finish_non_exhaustive()
+    }
+}
+
+/// Makes an `http`, `https`, `rtsp` or `srt` URL safe to open. A host that may
+/// not be contacted is an error here already.
+pub async fn prepare(url: &Url, policy: &AddressPolicy) -> Result<Prepared, PullError> {
+    let host = url.host_str().ok_or(PullError::NoHost)?;
+    let (report, forbidden) = watch::channel(None);
+    match url.scheme() {
+        "http" | "https" => {
+            let port = url.port_or_known_default().ok_or(PullError::NoHost)?;
+            policy.permitted(host, port).await?;
+            let (listener, address) = listen().await?;
+            let proxy = http_proxy::Proxy::new(policy.clone(), Report(report));
+            let feed = Feed::Url {
+                url: url.to_string(),
+                http_proxy: Some(proxy.url(address)),
+            };
+            let serving = tokio::spawn(proxy.serve(listener)).abort_handle();
+            Ok(Prepared {
+                feed,
+                forbidden,
+                _serving: Some(AbortOnDrop(serving)),
+            })
+        }
+        "rtsp" => {
+            let addresses = policy.permitted(host, url.port().unwrap_or(554)).await?;
+            let (listener, address) = listen().await?;
+            let url = redirected(url, address)?;
+            let relay = rtsp_relay::serve(listener, host.to_owned(), addresses, Report(report));
+            let serving = tokio::spawn(relay).abort_handle();
+            let feed = Feed::Url {
+                url: url.into(),
+                http_proxy: None,
+            };
+            Ok(Prepared {
+                feed,
+                forbidden,
+                _serving: Some(AbortOnDrop(serving)),
+            })
+        }
+        "srt" => {
+            let caller = |(name, value): (_, _)| name != "mode" || value == "caller";
+            if !url.query_pairs().all(caller) {
+                return Err(PullError::SrtMode);
+            }
+            let port = url.port().ok_or(PullError::NoHost)?;
+            let addresses = policy.permitted(host, port).await?;
+            let first = addresses.first().ok_or(PullError::NoHost)?;
+            let feed = Feed::Url {
+                url: redirected(url, *first)?.into(),
+                http_proxy: None,
+            };
+            Ok(Prepared {
+                feed,
+                forbidden,
+                _serving: None,
+            })
+        }
+        scheme => Err(PullError::Scheme {
+            scheme: scheme.to_owned(),
+        }),
+    }
+}
+
+/// The same URL, leading to this address.
+fn redirected(url: &Url, address: SocketAddr) -> Result<Url, PullError> {
+    let mut url = url.clone();
+    url.set_ip_host(address.ip())
+        .map_err(|()| PullError::NoHost)?;
+    url.set_port(Some(address.port()))
+        .map_err(|()| PullError::NoHost)?;
+    Ok(url)
+}
+
+async fn listen() -> Result<(TcpListener, SocketAddr), PullError> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+        .await
+        .map_err(PullError::Listen)?;
+    let address = listener.local_addr().map_err(PullError::Listen)?;
+    Ok((listener, address))
+}
+
+/// Where a proxy or relay tells what it refused.
+#[derive(Debug, Clone)]
+struct Report(watch::Sender<Option<ForbiddenInput>>);
+
+impl Report {
+    fn forbidden(&self, host: &str) {
+        warn!(host, "input led to a forbidden address");
+        let _ = self.0.send(Some(ForbiddenInput {
+            host: host.to_owned(),
+        }));
+    }
+}
+
+/// A task that ends with its owner.
+#[derive(Debug)]
+struct AbortOnDrop(AbortHandle);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,218 @@
+//! The relay between FFmpeg and an RTSP server (RFC 2326, over TCP). FFmpeg
+//! would follow a redirect to wherever it leads: the relay ends the connection
+//! before FFmpeg has read that there is one.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+use tracing::debug;
+
+use super::Report;
+use crate::ingest::address::connect_to;
+
+/// FFprobe and FFmpeg, one after the other.
+const MAX_CONNECTIONS: usize = 4;
+/// One read, bytes.
+const READ_SIZE: usize = 64 * 1024;
+
+/// Relays every connection to the checked addresses until dropped.
+pub async fn serve(
+    listener: TcpListener,
+    host: String,
+    addresses: Vec<SocketAddr>,
+    report: Report,
+) {
+    let mut connections = JoinSet::new();
+    loop {
+        while connections.try_join_next().is_some() {}
+        match listener.accept().await {
+            Ok((stream, _)) if connections.len() < MAX_CONNECTIONS => {
+                let (host, addresses) = (host.clone(), addresses.clone());
+                let report = report.clone();
+                connections.spawn(async move {
+                    match connect_to(&host, &addresses).await {
+                        Ok(upstream) => relay(stream, upstream, &host, &report).await,
+                        Err(error) => debug!(%error, "input not reached"),
+                    }
+                });
+            }
+            Ok(_) => debug!("too many connections to the input relay"),
+            Err(error) => {
+                debug!(%error, "accepting a connection to the input relay failed");
+                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+            }
+        }
+    }
+}
+
+async fn relay(ours: TcpStream, theirs: TcpStream, host: &str, report: &Report) {
+    let (our_read, our_write) = ours.into_split();
+    let (their_read, their_write) = theirs.into_split();
+    // After PLAY FFmpeg follows no redirect, and what comes is media.
+    let playing = AtomicBool::new(false);
+    let mut request = Finder::new(b"PLAY rtsp:");
+    let mut status = StatusWatch::default();
+    let requests = copy(our_read, their_write, |bytes| {
+        if bytes.iter().any(|byte| request.feed(*byte)) {
+            playing.store(true, Ordering::Relaxed);
+        }
+        true
+    });
+    let answers = copy(their_read, our_write, |bytes| {
+        let good = playing.load(Ordering::Relaxed) || bytes.iter().all(|byte| status.feed(*byte));
+        if !good {
+            report.forbidden(host);
+        }
+        good
+    });
+    tokio::select! {
+        () = requests => {}
+        () = answers => {}
+    }
+}
+
+/// Copies until the end, an error, or bytes that don't pass.
+async fn copy(
+    mut from: impl AsyncRead + Unpin,
+    mut to: impl AsyncWrite + Unpin,
+    mut passes: impl FnMut(&[u8]) -> bool,
+) {
+    let mut buffer = vec![0; READ_SIZE];
+    while let Ok(count @ 1..) = from.read(&mut buffer).await {
+        if !passes(&buffer[..count]) || to.write_all(&buffer[..count]).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Finds a word in a stream.
+struct Finder {
+    word: &'static [u8],
+    found: usize,
+}
+
+impl Finder {
+    const fn new(word: &'static [u8]) -> Self {
+        Self { word, found: 0 }
+    }
+
+    /// Whether this byte completes the word. No word used here begins anew
+    /// within itself, so there is nothing to go back to.
+    fn feed(&mut self, byte: u8) -> bool {
+        self.found = match byte {
+            _ if byte == self.word[self.found] => self.found + 1,
+            _ if byte == self.word[0] => 1,
+            _ => 0,
+        };
+        let complete = self.found == self.word.len();
+        if complete {
+            self.found = 0;
+        }
+        complete
+    }
+}
+
+/// Looks for a status line (RFC 2326, section 7.1) that FFmpeg would take for
+/// a redirect, anywhere in what the server sends, so that no trick of framing
+/// hides it; and lets no line pass whose status is not plain to read.
+struct StatusWatch {
+    name: Finder,
+    at: StatusPart,
+}
+
+enum StatusPart {
+    /// Before `RTSP/`.
+    Name,
+    /// In the version.
+    Version,
+    /// In the space before the code.
+    Space,
+    /// In the code, after so many digits.
+    Code(u8),
+}
+
+impl Default for StatusWatch {
+    fn default() -> Self {
+        Self {
+            name: Finder::new(b"RTSP/"),
+            at: StatusPart::Name,
+        }
+    }
+}
+
+impl StatusWatch {
+    /// Whether the stream may go on after this byte.
+    fn feed(&mut self, byte: u8) -> bool {
+        // FFmpeg leaves out every CR, wherever it stands.
+        if byte == b'\r' {
+            return true;
+        }
+        let is_space = matches!(byte, b' ' | b'\t');
+        self.at = match self.at {
+            StatusPart::Name if self.name.feed(byte) => StatusPart::Version,
+            StatusPart::Name => StatusPart::Name,
+            StatusPart::Version if is_space => StatusPart::Space,
+            StatusPart::Version if byte.is_ascii_digit() || byte == b'.' => StatusPart::Version,
+            StatusPart::Space if is_space => StatusPart::Space,
+            StatusPart::Space if matches!(byte, b'1' | b'2' | b'4' | b'5') => StatusPart::Code(1),
+            StatusPart::Code(1) if byte.is_ascii_digit() => StatusPart::Code(2),
+            StatusPart::Code(2) if byte.is_ascii_digit() => StatusPart::Code(3),
+            StatusPart::Code(3) if is_space || byte == b'\n' => StatusPart::Name,
+            _ => return false,
+        };
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn passes(bytes: &[u8]) -> bool {
+        let mut watch = StatusWatch::default();
+        bytes.iter().all(|byte| watch.feed(*byte))
+    }
+
+    #[test]
+    fn answers_pass_and_redirects_do_not() {
+        for good in [
+            &b"RTSP/1.0 200 OK\r\nCSeq: 1\r\n\r\n"[..],
+            b"RTSP/1.0 401 Unauthorized\r\nWWW-Authenticate: Digest realm=\"x\"\r\n\r\n",
+            b"RTSP/2.0 454\r\n\r\nv=0\r\na=tool:RTSP server\r\n",
+            b"$\x00\x00\x04abcdRTSP/1.0 200 OK\r\n\r\n",
+        ] {
+            assert!(passes(good), "{}", good.escape_ascii());
+        }
+        for bad in [
+            &b"RTSP/1.0 302 Moved\r\nLocation: rtsp://169.254.169.254/\r\n\r\n"[..],
+            b"RTSP/1.0  301 x\r\n",
+            // FFmpeg ignores CRs, and reads the number as atoi does.
+            b"RT\rSP/1.0 3\r02 x\r\n",
+            b"RTSP/1.0 +302 x\r\n",
+            b"RTSP/1.0 0302 x\r\n",
+            b"RTSP/1.0 4294967598 x\r\n",
+            b"RTSP/1.0\n302 x\r\n",
+            b"RTSP/x 200 x",
+            // Right after a body that doesn't end in a line break.
+            b"RTSP/1.0 200 OK\r\nContent-Length: 5\r\n\r\nhelloRTSP/1.0 302 Moved\r\n",
+        ] {
+            assert!(!passes(bad), "{}", bad.escape_ascii());
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_redirect_is_found_behind_anything(
+            before in proptest::collection::vec(any::<u8>(), 0..200), code in 300_u16..400,
+        ) {
+            let mut bytes = before;
+            bytes.extend(format!("\nRTSP/1.0 {code} Moved\r\n").bytes());
+            prop_assert!(!passes(&bytes));
+        }
+    }
+}

@@ -1,0 +1,434 @@
+//! Pulled inputs with the real FFmpeg and origins that mislead it.
+//!
+//! The policy here permits 127.0.0.1 only, so that 127.0.0.2, which is as much
+//! this machine, can stand for what is forbidden.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use domain::input::InputInfo;
+use http_body_util::Full;
+use hyper::{Request, Response, body::Incoming};
+use hyper_util::rt::TokioIo;
+use rustls::ServerConfig;
+use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::process::Command;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+
+use super::probe::{ProbeError, probe};
+use super::*;
+use crate::ingest::testing::{ffmpeg, test_input};
+
+const LIMIT: Duration = Duration::from_secs(6);
+
+fn policy() -> AddressPolicy {
+    AddressPolicy::new(|ip| ip == IpAddr::from([127, 0, 0, 1])).with_resolver(
+        |host, port| async move {
+            let last = match host.as_str() {
+                "origin.example" => 1,
+                "inside.example" => 2,
+                _ => return Err(io::ErrorKind::NotFound.into()),
+            };
+            Ok(vec![SocketAddr::from(([127, 0, 0, last], port))])
+        },
+    )
+}
+
+/// What the plan makes of a feed, in short.
+fn options(feed: &Feed) -> Vec<String> {
+    let Feed::Url { url, http_proxy } = feed else {
+        panic!("{feed:?}")
+    };
+    let mut options = Vec::new();
+    if let Some(proxy) = http_proxy {
+        options.extend(["-http_proxy", proxy]);
+        options.extend(["-protocol_whitelist", "http,https,tls,tcp,httpproxy,crypto"]);
+    } else {
+        options.extend([
+            "-protocol_whitelist",
+            "rtsp,rtp,tcp",
+            "-rtsp_transport",
+            "tcp",
+        ]);
+    }
+    options.push(url);
+    options.into_iter().map(str::to_owned).collect()
+}
+
+async fn ask(prepared: &Prepared) -> Result<InputInfo, ProbeError> {
+    probe(Command::new("ffprobe"), &options(prepared.feed()), LIMIT).await
+}
+
+/// Half a second of picture and tone in this container.
+async fn media(format: &str) -> Bytes {
+    let mut command = ffmpeg();
+    let input = test_input("320x180", 48_000)
+        .into_iter()
+        .filter(|option| option != "-re");
+    command
+        .args(input)
+        .args(["-t", "0.5", "-f", format, "pipe:1"]);
+    let output = command
+        .stdout(std::process::Stdio::piped())
+        .output()
+        .await
+        .unwrap();
+    assert!(output.status.success());
+    output.stdout.into()
+}
+
+/// What an origin answers to a path.
+type Answers = Arc<dyn Fn(&str) -> Response<Full<Bytes>> + Send + Sync>;
+
+async fn serve_http(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    answers: Answers,
+) {
+    let service = hyper::service::service_fn(move |request: Request<Incoming>| {
+        // The proxy has taken its own headers out and named the host.
+        assert!(!request.headers().contains_key("proxy-authorization"));
+        assert!(request.headers().contains_key("host"));
+        let answer = answers(request.uri().path());
+        async move { Ok::<_, Infallible>(answer) }
+    });
+    let io = TokioIo::new(stream);
+    let _ = hyper::server::conn::http1::Builder::new()
+        .serve_connection(io, service)
+        .await;
+}
+
+async fn origin(answers: impl Fn(&str) -> Response<Full<Bytes>> + Send + Sync + 'static) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let answers: Answers = Arc::new(answers);
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(serve_http(stream, Arc::clone(&answers)));
+        }
+    });
+    port
+}
+
+fn ok(body: Bytes) -> Response<Full<Bytes>> {
+    Response::new(Full::new(body))
+}
+
+fn redirect(to: &str) -> Response<Full<Bytes>> {
+    Response::builder()
+        .status(302)
+        .header("location", to)
+        .body(Full::default())
+        .unwrap()
+}
+
+fn expect_media(input: &InputInfo) {
+    let video = input.video.as_ref().unwrap();
+    assert_eq!(
+        (video.codec.as_str(), video.width, video.height),
+        ("h264", 320, 180)
+    );
+    assert_eq!(video.fps, Some(25.0));
+    assert_eq!(input.audio.as_ref().unwrap().sample_rate, 48_000);
+}
+
+/// A listener where nobody may ever call.
+struct Forbidden(TcpListener);
+
+impl Forbidden {
+    async fn bind() -> Self {
+        Self(TcpListener::bind("127.0.0.2:0").await.unwrap())
+    }
+
+    fn port(&self) -> u16 {
+        self.0.local_addr().unwrap().port()
+    }
+
+    /// Whoever called would be in the backlog.
+    async fn assert_never_contacted(&self) {
+        assert!(
+            timeout(Duration::from_millis(50), self.0.accept())
+                .await
+                .is_err()
+        );
+    }
+}
+
+#[tokio::test]
+async fn http_comes_through_the_proxy() {
+    let body = media("mpegts").await;
+    let port = origin(move |_| ok(body.clone())).await;
+    let url = Url::parse(&format!("http://origin.example:{port}/live.ts")).unwrap();
+    let prepared = prepare(&url, &policy()).await.unwrap();
+    expect_media(&ask(&prepared).await.unwrap());
+}
+
+#[tokio::test]
+async fn hls_and_its_redirects_come_through_the_proxy() {
+    let body = media("mpegts").await;
+    let port = origin(move |path| match path {
+        "/moved.m3u8" => redirect("/live.m3u8"),
+        "/live.m3u8" => ok(playlist("segment.ts").into()),
+        _ => ok(body.clone()),
+    })
+    .await;
+    let url = Url::parse(&format!("http://origin.example:{port}/moved.m3u8")).unwrap();
+    let prepared = prepare(&url, &policy()).await.unwrap();
+    expect_media(&ask(&prepared).await.unwrap());
+}
+
+fn playlist(segment: &str) -> String {
+    format!(
+        "#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:1\n#EXTINF:0.5,\n{segment}\n#EXT-X-ENDLIST\n"
+    )
+}
+
+#[tokio::test]
+async fn https_comes_through_a_tunnel() {
+    let signed = rcgen::generate_simple_self_signed(["origin.example".to_owned()]).unwrap();
+    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(signed.signing_key.serialize_der()));
+    let config =
+        ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![signed.cert.der().clone()], key)
+            .unwrap();
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let body = media("mpegts").await;
+    let answers: Answers = Arc::new(move |_: &str| ok(body.clone()));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            if let Ok(stream) = acceptor.accept(stream).await {
+                tokio::spawn(serve_http(stream, Arc::clone(&answers)));
+            }
+        }
+    });
+    let url = Url::parse(&format!("https://origin.example:{port}/live.ts")).unwrap();
+    let prepared = prepare(&url, &policy()).await.unwrap();
+    expect_media(&ask(&prepared).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_redirect_inside_is_refused_and_told() {
+    let inside = Forbidden::bind().await;
+    let target = inside.port();
+    let port = origin(move |path| match path {
+        "/address" => redirect(&format!("http://127.0.0.2:{target}/")),
+        "/name" => redirect(&format!("http://inside.example:{target}/")),
+        "/tls" => redirect(&format!("https://127.0.0.2:{target}/")),
+        "/metadata" => redirect("http://169.254.169.254/latest/meta-data/"),
+        _ => ok(playlist(&format!("http://127.0.0.2:{target}/segment.ts")).into()),
+    })
+    .await;
+    for (path, host) in [
+        ("address", "127.0.0.2"),
+        ("name", "inside.example"),
+        ("tls", "127.0.0.2"),
+        ("metadata", "169.254.169.254"),
+        ("live.m3u8", "127.0.0.2"),
+    ] {
+        let url = Url::parse(&format!("http://origin.example:{port}/{path}")).unwrap();
+        let prepared = prepare(&url, &policy()).await.unwrap();
+        assert!(ask(&prepared).await.is_err(), "{path}");
+        let told = timeout(Duration::from_secs(1), prepared.forbidden())
+            .await
+            .unwrap();
+        assert_eq!(told.host, host, "{path}");
+    }
+    inside.assert_never_contacted().await;
+}
+
+#[tokio::test]
+async fn a_forbidden_host_is_an_error_before_ffmpeg_starts() {
+    for url in [
+        "http://inside.example/",
+        "https://127.0.0.2/",
+        "http://[::ffff:127.0.0.2]/",
+        "rtsp://inside.example/a",
+        "srt://127.0.0.2:9000",
+    ] {
+        let refused = prepare(&Url::parse(url).unwrap(), &policy())
+            .await
+            .unwrap_err();
+        assert!(
+            matches!(refused, PullError::Address(error) if error.is_forbidden()),
+            "{url}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_proxy_serves_its_own_ffmpeg_only_and_only_until_dropped() {
+    let port = origin(|_| ok(Bytes::from_static(b"secret"))).await;
+    let url = Url::parse(&format!("http://origin.example:{port}/")).unwrap();
+    let prepared = prepare(&url, &policy()).await.unwrap();
+    let Feed::Url {
+        http_proxy: Some(proxy),
+        ..
+    } = prepared.feed().clone()
+    else {
+        panic!()
+    };
+    let proxy = Url::parse(&proxy).unwrap();
+    let address = format!("127.0.0.1:{}", proxy.port().unwrap());
+    let request = |headers: &str| format!("GET {url} HTTP/1.1\r\nHost: x\r\n{headers}\r\n");
+    for headers in ["", "Proxy-Authorization: Basic ZXpsaXZlOndyb25n\r\n"] {
+        let answer = say(&address, &request(headers)).await;
+        assert!(answer.starts_with("HTTP/1.1 407 "), "{answer}");
+        assert!(!answer.contains("secret"));
+    }
+    use base64::Engine;
+    let credentials = format!("{}:{}", proxy.username(), proxy.password().unwrap());
+    let encoded = base64::engine::general_purpose::STANDARD.encode(credentials);
+    let ours = format!("Proxy-Authorization: Basic {encoded}\r\n");
+    assert!(say(&address, &request(&ours)).await.ends_with("secret"));
+    let post = request(&ours).replacen("GET", "POST", 1);
+    assert!(say(&address, &post).await.starts_with("HTTP/1.1 405 "));
+    let long = request(&format!("{ours}X: {}\r\n", "x".repeat(200_000)));
+    assert!(say(&address, &long).await.starts_with("HTTP/1.1 431 "));
+
+    drop(prepared);
+    let closed = async { while TcpStream::connect(&address).await.is_ok() {} };
+    timeout(Duration::from_secs(1), closed)
+        .await
+        .expect("the proxy is gone");
+}
+
+/// The answer as far as it comes.
+async fn say(address: &str, request: &str) -> String {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    // A server that refuses doesn't read all of it.
+    let _ = stream.write_all(request.as_bytes()).await;
+    let mut answer = Vec::new();
+    let reading = stream.read_to_end(&mut answer);
+    let _ = timeout(Duration::from_millis(300), reading).await;
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+/// An RTSP server with one track of silence in G.711, or that redirects.
+async fn rtsp_server(redirect: Option<String>) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(rtsp_connection(stream, redirect.clone()));
+        }
+    });
+    port
+}
+
+async fn rtsp_connection(stream: TcpStream, redirect: Option<String>) -> io::Result<()> {
+    let mut stream = BufReader::new(stream);
+    loop {
+        let (mut method, mut sequence) = (String::new(), String::new());
+        loop {
+            let mut line = String::new();
+            if stream.read_line(&mut line).await? == 0 {
+                return Ok(());
+            }
+            match line.trim() {
+                "" => break,
+                line if method.is_empty() => method = line.split(' ').next().unwrap().to_owned(),
+                line if line.starts_with("CSeq") => sequence = line.to_owned(),
+                _ => {}
+            }
+        }
+        let ok = |rest: &str| format!("RTSP/1.0 200 OK\r\n{sequence}\r\n{rest}\r\n");
+        let sdp = "v=0\r\no=- 0 0 IN IP4 0.0.0.0\r\ns=x\r\nc=IN IP4 0.0.0.0\r\nt=0 0\r\n\
+            m=audio 0 RTP/AVP 0\r\na=control:track1\r\n";
+        let answer = match (method.as_str(), &redirect) {
+            ("DESCRIBE", Some(to)) => {
+                format!("RTSP/1.0 302 Moved\r\n{sequence}\r\nLocation: {to}\r\n\r\n")
+            }
+            ("DESCRIBE", None) => {
+                let length = sdp.len();
+                let head = format!("Content-Type: application/sdp\r\nContent-Length: {length}\r\n");
+                ok(&head) + sdp
+            }
+            ("SETUP", _) => ok("Session: 1\r\nTransport: RTP/AVP/TCP;unicast;interleaved=0-1\r\n"),
+            ("OPTIONS", _) => ok("Public: OPTIONS, DESCRIBE, SETUP, PLAY\r\n"),
+            _ => ok("Session: 1\r\n"),
+        };
+        stream.write_all(answer.as_bytes()).await?;
+        if method == "PLAY" {
+            break;
+        }
+    }
+    // Two seconds of 20 ms packets (RFC 3550, RFC 3551), all at once.
+    for number in 0..100_u32 {
+        let mut packet = vec![b'$', 0, 0, 172, 0x80, 0];
+        packet.extend((number as u16).to_be_bytes());
+        packet.extend((number * 160).to_be_bytes());
+        packet.extend(1_u32.to_be_bytes());
+        packet.extend([0xff; 160]);
+        stream.write_all(&packet).await?;
+    }
+    stream.flush().await
+}
+
+#[tokio::test]
+async fn rtsp_comes_through_the_relay() {
+    let port = rtsp_server(None).await;
+    let url = Url::parse(&format!("rtsp://u:p@origin.example:{port}/a/b?c=d")).unwrap();
+    let prepared = prepare(&url, &policy()).await.unwrap();
+    let Feed::Url {
+        url,
+        http_proxy: None,
+    } = prepared.feed()
+    else {
+        panic!()
+    };
+    assert!(
+        url.starts_with("rtsp://u:p@127.0.0.1:") && url.ends_with("/a/b?c=d"),
+        "{url}"
+    );
+    let audio = ask(&prepared).await.unwrap().audio.unwrap();
+    assert_eq!(
+        (audio.codec.as_str(), audio.sample_rate, audio.channels),
+        ("pcm_mulaw", 8000, 1)
+    );
+}
+
+#[tokio::test]
+async fn an_rtsp_redirect_is_cut_before_ffmpeg_sees_it() {
+    let inside = Forbidden::bind().await;
+    let port = rtsp_server(Some(format!("rtsp://127.0.0.2:{}/x", inside.port()))).await;
+    let url = Url::parse(&format!("rtsp://origin.example:{port}/x")).unwrap();
+    let prepared = prepare(&url, &policy()).await.unwrap();
+    assert!(ask(&prepared).await.is_err());
+    let told = timeout(Duration::from_secs(1), prepared.forbidden())
+        .await
+        .unwrap();
+    assert_eq!(told.host, "origin.example");
+    inside.assert_never_contacted().await;
+}
+
+#[tokio::test]
+async fn srt_is_pinned_and_calls() {
+    let url = Url::parse("srt://origin.example:9000?streamid=a&passphrase=b").unwrap();
+    let prepared = prepare(&url, &policy()).await.unwrap();
+    let pinned = "srt://127.0.0.1:9000?streamid=a&passphrase=b".to_owned();
+    assert_eq!(
+        *prepared.feed(),
+        Feed::Url {
+            url: pinned,
+            http_proxy: None
+        }
+    );
+    let listening = Url::parse("srt://origin.example:9000?mode=listener").unwrap();
+    assert!(matches!(
+        prepare(&listening, &policy()).await,
+        Err(PullError::SrtMode)
+    ));
+    let file = Url::parse("file:///etc/passwd").unwrap();
+    assert!(prepare(&file, &policy()).await.is_err());
+}

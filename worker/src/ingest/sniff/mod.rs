@@ -1,0 +1,189 @@
+//! Finds out what an RTMP input carries, from its first tags.
+
+mod audio;
+mod video;
+
+use std::time::Duration;
+
+use domain::input::{InputAudio, InputInfo, InputVideo};
+use thiserror::Error;
+
+use super::flv::tag::{Body, body};
+use super::{Metadata, Tag, TagKind};
+
+/// How long a track that was announced, or that has not shown itself, is
+/// waited for: in wall time, and in the media time of what came meanwhile.
+pub const PATIENCE: Duration = Duration::from_millis(1500);
+/// Without a track that can be decoded: there is none.
+pub const GIVE_UP: Duration = Duration::from_secs(10);
+/// Tags held meanwhile, bytes: more than any second and a half of media.
+const MAX_HELD: usize = 32 * 1024 * 1024;
+
+/// Timestamps further apart than this are of different clocks, milliseconds.
+const MAX_STEP_MS: i32 = 1000;
+
+/// The input can't be transcoded.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum SniffError {
+    /// A codec that FFmpeg can't read from FLV.
+    #[error("the input's codec {codec} is not supported over RTMP: publish H.264 and AAC")]
+    Unsupported {
+        /// Its FourCC or name.
+        codec: String,
+    },
+    /// Nothing to decode for too long.
+    #[error("the input carries no audio or video that can be decoded: publish H.264 and AAC")]
+    Nothing,
+}
+
+/// What a connection begins with.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Opening {
+    /// The tracks.
+    pub input: InputInfo,
+    /// The tags so far: the sequence headers, then all from the first key
+    /// frame on (from the start where there is no video).
+    pub tags: Vec<Tag>,
+}
+
+/// Holds the first tags of a connection until it is clear what it carries.
+#[derive(Debug, Default)]
+pub struct Sniffer {
+    metadata: Option<Metadata>,
+    video: Option<InputVideo>,
+    audio: Option<InputAudio>,
+    held: Vec<Tag>,
+    held_bytes: usize,
+    has_key_frame: bool,
+    /// When the first tag came.
+    began: Option<Duration>,
+    /// The furthest timestamp of a frame.
+    furthest: Option<u32>,
+    /// The media time of the frames so far, milliseconds.
+    media_ms: u32,
+}
+
+impl Sniffer {
+    /// Whether no tag has come yet.
+    pub fn is_empty(&self) -> bool {
+        self.held.is_empty()
+    }
+
+    /// What the publisher says of its stream.
+    pub fn metadata(&mut self, metadata: Metadata) {
+        self.metadata = Some(metadata);
+    }
+
+    /// Takes a tag in that came at `now`, on any clock that only goes forward.
+    /// The opening comes once: after it, tags go to the run directly.
+    pub fn tag(&mut self, tag: Tag, now: Duration) -> Result<Option<Opening>, SniffError> {
+        self.began.get_or_insert(now);
+        match tag.kind {
+            TagKind::Video => {
+                if let Some(found) = video::read(&tag.data, self.metadata.as_ref())? {
+                    self.video = Some(found);
+                }
+            }
+            TagKind::Audio => {
+                if let Some(found) = audio::read(&tag.data)? {
+                    self.audio = Some(found);
+                }
+            }
+        }
+        self.hold(tag);
+        self.poll(now)
+    }
+
+    /// Decides if it is time to. To be called when no tag has come for a
+    /// while: every [`PATIENCE`] will do.
+    pub fn poll(&mut self, now: Duration) -> Result<Option<Opening>, SniffError> {
+        let Some(began) = self.began else {
+            return Ok(None);
+        };
+        let waited = now.saturating_sub(began);
+        if self.is_complete() || (self.is_out_of_patience(waited) && self.is_decodable()) {
+            return Ok(Some(self.open()));
+        }
+        match waited >= GIVE_UP {
+            true => Err(SniffError::Nothing),
+            false => Ok(None),
+        }
+    }
+
+    fn is_out_of_patience(&self, waited: Duration) -> bool {
+        let media = Duration::from_millis(u64::from(self.media_ms));
+        waited >= PATIENCE || media >= PATIENCE || self.held_bytes >= MAX_HELD
+    }
+
+    /// Whether all tracks that can be expected are there.
+    fn is_complete(&self) -> bool {
+        let (video, audio) = match &self.metadata {
+            Some(metadata) if metadata.has_video || metadata.has_audio => {
+                (metadata.has_video, metadata.has_audio)
+            }
+            _ => (true, true),
+        };
+        self.is_decodable() && (self.video.is_some() || !video) && (self.audio.is_some() || !audio)
+    }
+
+    /// Whether what is there would give a picture or sound.
+    fn is_decodable(&self) -> bool {
+        match self.video {
+            Some(_) => self.has_key_frame,
+            None => self.audio.is_some(),
+        }
+    }
+
+    /// Counts media time by its steps: a sequence header is often stamped 0
+    /// where the frames are hours into the stream.
+    fn measure(&mut self, timestamp: u32) {
+        let step = timestamp.wrapping_sub(*self.furthest.get_or_insert(timestamp)) as i32;
+        if !(-MAX_STEP_MS..=0).contains(&step) {
+            self.furthest = Some(timestamp);
+        }
+        if (0..=MAX_STEP_MS).contains(&step) {
+            self.media_ms += step.unsigned_abs();
+        }
+    }
+
+    fn hold(&mut self, tag: Tag) {
+        let kind = body(&tag);
+        if matches!(kind, Body::KeyFrame | Body::Frame) {
+            self.measure(tag.timestamp);
+        }
+        match (tag.kind, kind) {
+            (_, Body::Nothing) => return,
+            (TagKind::Video, Body::KeyFrame) => self.has_key_frame = true,
+            (TagKind::Video, Body::Frame) if !self.has_key_frame => return,
+            _ => {}
+        }
+        // Beyond the bound only sequence headers are of use.
+        if self.held_bytes < MAX_HELD || kind == Body::Config {
+            self.held_bytes += tag.data.len();
+            self.held.push(tag);
+        }
+    }
+
+    fn open(&mut self) -> Opening {
+        let mut tags = std::mem::take(&mut self.held);
+        if self.video.is_some() {
+            let is_key = |tag: &Tag| tag.kind == TagKind::Video && body(tag) == Body::KeyFrame;
+            let start = tags.iter().position(is_key).unwrap_or(0);
+            let mut index = 0;
+            tags.retain(|tag| {
+                index += 1;
+                index > start || body(tag) == Body::Config
+            });
+        }
+        Opening {
+            input: InputInfo {
+                video: self.video.clone(),
+                audio: self.audio.clone(),
+            },
+            tags,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

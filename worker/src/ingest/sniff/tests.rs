@@ -1,0 +1,122 @@
+use bytes::Bytes;
+
+use super::*;
+
+const AVC_CONFIG: &[u8] = &[0x17, 0, 0, 0, 0, 1];
+const KEY: &[u8] = &[0x17, 1, 0, 0, 0, 0xaa];
+const INTER: &[u8] = &[0x27, 1, 0, 0, 0, 0xbb];
+const AAC_CONFIG: &[u8] = &[0xaf, 0, 0x11, 0x90];
+const AAC_FRAME: &[u8] = &[0xaf, 1, 0x21];
+
+fn video(timestamp: u32, data: &'static [u8]) -> Tag {
+    Tag {
+        kind: TagKind::Video,
+        timestamp,
+        data: Bytes::from_static(data),
+    }
+}
+
+fn audio(timestamp: u32, data: &'static [u8]) -> Tag {
+    Tag {
+        kind: TagKind::Audio,
+        timestamp,
+        data: Bytes::from_static(data),
+    }
+}
+
+fn ms(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+#[test]
+fn both_tracks_are_enough_at_once_and_no_tag_is_lost() {
+    let mut sniffer = Sniffer::default();
+    assert_eq!(sniffer.tag(video(0, AVC_CONFIG), ms(0)), Ok(None));
+    assert_eq!(sniffer.tag(video(0, KEY), ms(1)), Ok(None));
+    assert_eq!(sniffer.tag(video(40, INTER), ms(41)), Ok(None));
+    let opening = sniffer.tag(audio(30, AAC_CONFIG), ms(42)).unwrap().unwrap();
+    assert_eq!(opening.input.video.unwrap().codec, "h264");
+    assert_eq!(opening.input.audio.unwrap().sample_rate, 48_000);
+    let expected = [
+        video(0, AVC_CONFIG),
+        video(0, KEY),
+        video(40, INTER),
+        audio(30, AAC_CONFIG),
+    ];
+    assert_eq!(opening.tags, expected);
+}
+
+#[test]
+fn what_comes_before_the_key_frame_is_left_out_but_for_the_headers() {
+    let mut sniffer = Sniffer::default();
+    for tag in [
+        audio(0, AAC_CONFIG),
+        audio(5, AAC_FRAME),
+        video(0, AVC_CONFIG),
+        video(0, INTER),
+        audio(30, AAC_FRAME),
+    ] {
+        assert_eq!(sniffer.tag(tag, ms(0)), Ok(None));
+    }
+    let opening = sniffer.tag(video(40, KEY), ms(10)).unwrap().unwrap();
+    assert_eq!(
+        opening.tags,
+        [audio(0, AAC_CONFIG), video(0, AVC_CONFIG), video(40, KEY)]
+    );
+}
+
+#[test]
+fn metadata_that_names_one_track_saves_the_wait() {
+    let mut sniffer = Sniffer::default();
+    sniffer.metadata(Metadata {
+        has_video: true,
+        ..Metadata::default()
+    });
+    assert_eq!(sniffer.tag(video(0, AVC_CONFIG), ms(0)), Ok(None));
+    let opening = sniffer.tag(video(0, KEY), ms(1)).unwrap().unwrap();
+    assert_eq!(opening.input.audio, None);
+}
+
+#[test]
+fn patience_ends_by_the_wall_or_by_the_media() {
+    let start = || {
+        let mut sniffer = Sniffer::default();
+        sniffer.tag(video(0, AVC_CONFIG), ms(100)).unwrap();
+        assert_eq!(sniffer.tag(video(u32::MAX - 9, KEY), ms(100)), Ok(None));
+        sniffer
+    };
+    assert_eq!(start().poll(ms(1599)), Ok(None));
+    assert!(start().poll(ms(1600)).unwrap().is_some());
+    let mut sniffer = start();
+    assert_eq!(sniffer.tag(video(740, INTER), ms(101)), Ok(None));
+    // Frames may come in another order than their times, within bounds.
+    assert_eq!(sniffer.tag(video(700, INTER), ms(101)), Ok(None));
+    assert_eq!(sniffer.tag(video(1489, INTER), ms(101)), Ok(None));
+    assert!(sniffer.tag(video(1490, INTER), ms(101)).unwrap().is_some());
+    // A jump of the clock is no media time.
+    assert_eq!(start().tag(video(5_000_000, INTER), ms(101)), Ok(None));
+}
+
+#[test]
+fn sound_alone_is_an_input_but_silence_is_none() {
+    let mut sniffer = Sniffer::default();
+    sniffer.tag(audio(0, AAC_CONFIG), ms(0)).unwrap();
+    sniffer.tag(audio(20, AAC_FRAME), ms(20)).unwrap();
+    let opening = sniffer.poll(PATIENCE).unwrap().unwrap();
+    assert_eq!(opening.input.video, None);
+    assert_eq!(opening.tags.len(), 2);
+
+    let mut sniffer = Sniffer::default();
+    assert_eq!(sniffer.poll(GIVE_UP), Ok(None));
+    sniffer.tag(audio(0, AAC_FRAME), ms(0)).unwrap();
+    assert_eq!(sniffer.poll(GIVE_UP), Err(SniffError::Nothing));
+}
+
+#[test]
+fn a_video_without_a_key_frame_is_waited_for() {
+    let mut sniffer = Sniffer::default();
+    sniffer.tag(audio(0, AAC_CONFIG), ms(0)).unwrap();
+    sniffer.tag(video(0, AVC_CONFIG), ms(0)).unwrap();
+    assert_eq!(sniffer.tag(video(5000, INTER), ms(5000)), Ok(None));
+    assert!(sniffer.tag(video(5040, KEY), ms(5040)).unwrap().is_some());
+}
