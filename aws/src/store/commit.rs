@@ -177,7 +177,7 @@ impl Store {
             // A draining worker stays so: it takes no other job.
             WorkerChange::Release { worker, booking } => update(worker)
                 .update_expression(
-                    "SET #state = :idle, idle = size, updated_at = :now \
+                    "SET #state = :idle, idle = worker_size, updated_at = :now \
                      REMOVE booking_job, booking_attempt, stats",
                 )
                 .condition_expression(

@@ -79,7 +79,7 @@ pub(super) fn worker_item(worker: &Worker) -> Result<Item, StoreError> {
     let mut item = Item::from([
         ("worker_id".to_owned(), s(worker.id.as_str())),
         ("state".to_owned(), s(worker.state.as_str())),
-        ("size".to_owned(), s(worker.size.as_str())),
+        ("worker_size".to_owned(), s(worker.size.as_str())),
         ("beat".to_owned(), n(worker.beat)),
         ("created_at".to_owned(), s(worker.created_at.to_string())),
         ("updated_at".to_owned(), s(worker.updated_at.to_string())),
@@ -121,7 +121,7 @@ pub(super) fn worker(item: &Item) -> Result<Worker, StoreError> {
             .ok_or_else(|| unreadable(&id, "worker_id is no worker id"))?,
         state: WorkerState::parse(text("state")?)
             .ok_or_else(|| unreadable(&id, "unknown state"))?,
-        size: domain::spec::WorkerSize::parse(text("size")?)
+        size: domain::spec::WorkerSize::parse(text("worker_size")?)
             .ok_or_else(|| unreadable(&id, "unknown size"))?,
         booking,
         beat: number(item, "beat").ok_or_else(|| unreadable(&id, "no beat"))?,

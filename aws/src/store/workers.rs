@@ -57,7 +57,7 @@ impl Store {
             ),
             None => (
                 WorkerState::Idle,
-                "SET #state = :to, beat = :one, updated_at = :now, idle = size",
+                "SET #state = :to, beat = :one, updated_at = :now, idle = worker_size",
             ),
         };
         let values = [

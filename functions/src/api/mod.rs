@@ -13,6 +13,8 @@ mod jobs;
 mod openapi;
 mod problem;
 mod step;
+#[cfg(test)]
+mod tests;
 mod view;
 mod wishes;
 mod workers;
@@ -22,9 +24,7 @@ use std::sync::Arc;
 use aws::queue::JobQueue;
 use aws::store::Store;
 use axum::extract::DefaultBodyLimit;
-use axum::http::header::CONTENT_TYPE;
-use axum::routing::get;
-use axum::{Json, Router, middleware};
+use axum::{Extension, Json, Router, middleware};
 use domain::job::Job;
 use domain::protocol::Timing;
 use domain::spec::OperatorPolicy;
@@ -92,7 +92,7 @@ impl Api {
     }
 }
 
-/// Every route of the API, and `GET /openapi.json`, which describes them.
+/// Every route of the API.
 pub fn router(api: Api) -> Router {
     let (routes, document) = OpenApiRouter::with_openapi(openapi::base())
         .routes(routes!(jobs::create, jobs::list))
@@ -106,16 +106,11 @@ pub fn router(api: Api) -> Router {
         .routes(routes!(workers::list))
         .routes(routes!(workers::get, workers::drain))
         .routes(routes!(health))
+        .routes(routes!(openapi::document))
         .split_for_parts();
     let document = openapi::complete(document);
     routes
-        .route(
-            "/openapi.json",
-            get(move || {
-                let json = [(CONTENT_TYPE, "application/json")];
-                std::future::ready((json, document.clone()))
-            }),
-        )
+        .layer(Extension(document))
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
         .fallback(async || {
             Problem::not_found("there is no such path; GET /openapi.json lists them")

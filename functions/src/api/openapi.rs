@@ -1,5 +1,10 @@
 //! The OpenAPI document: what the handlers' annotations leave to say.
 
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::IntoResponse;
 use serde_json::Value;
 use utoipa::openapi::path::Operation;
 use utoipa::openapi::schema::{AnyOfBuilder, ObjectBuilder, Schema};
@@ -9,6 +14,7 @@ use utoipa::{OpenApi, PartialSchema, ToSchema};
 
 use domain::spec::Spec;
 
+use super::extract::{NoParameters, Parameters};
 use super::problem::{PROBLEM_JSON, Problem};
 
 /// The sample of a request body, as it stands at the root of the repository.
@@ -36,9 +42,28 @@ pub(super) fn base() -> utoipa::openapi::OpenApi {
     Base::openapi()
 }
 
-/// The document as it is served, in JSON: with the answers that every
-/// operation may give, and with the token that an operator may ask for.
-pub(super) fn complete(mut document: utoipa::openapi::OpenApi) -> String {
+/// The document as it is served, in JSON.
+#[derive(Clone)]
+pub(super) struct Document(Arc<str>);
+
+/// The description of this API, in OpenAPI 3.1.
+#[utoipa::path(
+    get,
+    path = "/openapi.json",
+    operation_id = "openapi",
+    tag = "service",
+    responses((status = 200, body = Value, content_type = "application/json"))
+)]
+pub(super) async fn document(
+    _: Parameters<NoParameters>,
+    Extension(Document(json)): Extension<Document>,
+) -> impl IntoResponse {
+    ([(CONTENT_TYPE, "application/json")], json.to_string())
+}
+
+/// Adds the answers that every operation may give, and the token that an
+/// operator may ask for.
+pub(super) fn complete(mut document: utoipa::openapi::OpenApi) -> Document {
     let bearer = HttpBuilder::new()
         .scheme(HttpAuthScheme::Bearer)
         .description(Some("Asked for where the operator has set a token"));
@@ -59,7 +84,7 @@ pub(super) fn complete(mut document: utoipa::openapi::OpenApi) -> String {
         }
     }
     // Plain data: there is nothing in it that has no JSON.
-    document.to_json().unwrap_or_default()
+    Document(document.to_json().unwrap_or_default().into())
 }
 
 const BEARER: &str = "token";
