@@ -47,8 +47,11 @@ impl WorkerConfig {
     /// [`EnvironmentError`], which names the variable.
     pub fn from_environment() -> Result<Self, EnvironmentError> {
         let buckets = optional("EZLIVE_BUCKETS").unwrap_or_default();
-        let buckets: Vec<String> =
-            buckets.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect();
+        let buckets: Vec<String> = buckets
+            .split(',')
+            .filter(|name| !name.is_empty())
+            .map(str::to_owned)
+            .collect();
         let networks = optional("EZLIVE_ALLOW_PULL_FROM").unwrap_or_default();
         Ok(Self {
             id: parsed_by("EZLIVE_WORKER_ID", |text| {
@@ -64,12 +67,12 @@ impl WorkerConfig {
             ingest_host: required("EZLIVE_INGEST_HOST")?,
             timing: timing()?,
             idle_timeout: seconds("EZLIVE_IDLE_TIMEOUT", Duration::from_secs(300))?,
-            policy: OperatorPolicy::default().allow_networks(&networks).map_err(|error| {
-                EnvironmentError {
+            policy: OperatorPolicy::default()
+                .allow_networks(&networks)
+                .map_err(|error| EnvironmentError {
                     variable: "EZLIVE_ALLOW_PULL_FROM",
                     fault: format!("can't be read: {error}"),
-                }
-            })?,
+                })?,
             buckets,
             ffmpeg: optional("EZLIVE_FFMPEG").unwrap_or_else(|| "ffmpeg".to_owned()),
             log_format: match optional("EZLIVE_LOG_FORMAT").as_deref() {

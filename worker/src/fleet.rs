@@ -45,7 +45,9 @@ impl Member {
     /// # Errors
     /// The database can't be reached at the start, or the store is no good.
     pub async fn serve(self) -> anyhow::Result<()> {
-        let Some(mut worker) = self.register().await? else { return Ok(()) };
+        let Some(mut worker) = self.register().await? else {
+            return Ok(());
+        };
         loop {
             let booking = match worker.booking.take() {
                 Some(booking) => booking,
@@ -65,7 +67,11 @@ impl Member {
     /// `None`: nobody waits for this worker any more.
     async fn register(&self) -> anyhow::Result<Option<Worker>> {
         let id = &self.config.id;
-        let record = self.store.worker(id).await.context("the database can't be reached")?;
+        let record = self
+            .store
+            .worker(id)
+            .await
+            .context("the database can't be reached")?;
         let Some(record) = record else {
             tracing::warn!(worker_id = %id, "nobody has launched this worker: it leaves");
             return Ok(None);
@@ -104,10 +110,17 @@ impl Member {
                 self.store.worker(id).await
             };
             match record {
-                Ok(Some(Worker { state: WorkerState::Booked, booking: Some(booking), .. })) => {
+                Ok(Some(Worker {
+                    state: WorkerState::Booked,
+                    booking: Some(booking),
+                    ..
+                })) => {
                     return Ok(Found::Booked(booking));
                 }
-                Ok(Some(Worker { state: WorkerState::Idle, .. })) => {}
+                Ok(Some(Worker {
+                    state: WorkerState::Idle,
+                    ..
+                })) => {}
                 Ok(_) | Err(StoreError::Conflict) => return Ok(Found::Leave),
                 // Looked again soon; should it last, the sweep closes us.
                 Err(error) => tracing::warn!(%error, "could not look for a booking"),
@@ -119,11 +132,16 @@ impl Member {
     /// by its watch at once: its process ends here.
     async fn leave(&self) -> anyhow::Result<()> {
         let worker = self.config.id.clone();
-        let Some(record) = self.store.worker(&worker).await? else { return Ok(()) };
+        let Some(record) = self.store.worker(&worker).await? else {
+            return Ok(());
+        };
         if record.booking.is_some() || record.state == WorkerState::Closed {
             return Ok(());
         }
-        let close = WorkerChange::Close { worker, seen_beat: Some(record.beat) };
+        let close = WorkerChange::Close {
+            worker,
+            seen_beat: Some(record.beat),
+        };
         match self.store.commit_worker(close, Timestamp::now()).await {
             Ok(()) | Err(CommitError::WorkerChanged) => Ok(()),
             Err(error) => Err(error.into()),

@@ -42,7 +42,9 @@ fn start() -> anyhow::Result<()> {
     telemetry::init(config.log_format);
     // One thread: FFmpeg is tied to the thread that starts it, and a channel
     // needs no more.
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     runtime.block_on(serve(config))
 }
 
@@ -51,9 +53,17 @@ async fn serve(config: WorkerConfig) -> anyhow::Result<()> {
     let sdk = aws::environment::sdk_config().await;
     let store = Store::new(aws_sdk_dynamodb::Client::new(&sdk), config.tables.clone());
     let media = MediaStores::open(&config.store_url, &config.buckets)?;
-    media.probe().await.context("the object store is of no use")?;
+    media
+        .probe()
+        .await
+        .context("the object store is of no use")?;
     let leaving = CancellationToken::new();
-    let member = Member { config, store, media, leaving: leaving.clone() };
+    let member = Member {
+        config,
+        store,
+        media,
+        leaving: leaving.clone(),
+    };
     let mut serving = std::pin::pin!(member.serve());
     loop {
         tokio::select! {

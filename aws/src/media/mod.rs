@@ -22,6 +22,6 @@ mod tests;
 pub use channel::{BeginError, Channel, ChannelError, Init, SegmentTrack};
 pub use file::FileStore;
 pub use finish::{delete_media, end_channel};
-pub use stores::MediaStores;
 pub use store::headers_of;
 pub use store::{MediaStore, OpenError, ProbeError};
+pub use stores::MediaStores;

@@ -33,7 +33,12 @@ pub struct UpArgs {
     #[arg(long, value_name = "SECONDS", default_value = "300", value_parser = seconds)]
     pub idle_timeout: Duration,
     /// Ask for this bearer token on every call but /health and playback
-    #[arg(long, value_name = "TOKEN", env = "EZLIVE_TOKEN", hide_env_values = true)]
+    #[arg(
+        long,
+        value_name = "TOKEN",
+        env = "EZLIVE_TOKEN",
+        hide_env_values = true
+    )]
     pub token: Option<String>,
     /// The host name in the addresses given to publishers
     #[arg(long, value_name = "HOST")]

@@ -40,7 +40,7 @@ pub fn is_there() -> bool {
     Files::get("index.html").is_some()
 }
 
-/// Whether a path is one of the console's files.
-pub fn has(path: &str) -> bool {
-    Files::get(path.trim_start_matches('/')).is_some()
+/// The paths of the console's files.
+pub fn paths() -> impl Iterator<Item = String> {
+    Files::iter().map(|path| format!("/{path}"))
 }

@@ -123,7 +123,9 @@ fn lock(folder: &Path) -> anyhow::Result<File> {
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => {
-            bail!("another `ezlive up` uses the data folder {shown}; stop it, or give another by --data DIR")
+            bail!(
+                "another `ezlive up` uses the data folder {shown}; stop it, or give another by --data DIR"
+            )
         }
         Err(TryLockError::Error(error)) => {
             Err(error).with_context(|| format!("the data folder {shown} can't be locked"))

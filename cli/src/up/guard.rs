@@ -48,7 +48,9 @@ pub async fn check(State(guard): State<Guard>, request: Request, next: Next) -> 
             let mut response = problem.into_response();
             if response.status() == StatusCode::UNAUTHORIZED {
                 let scheme = axum::http::HeaderValue::from_static("Bearer");
-                response.headers_mut().insert(header::WWW_AUTHENTICATE, scheme);
+                response
+                    .headers_mut()
+                    .insert(header::WWW_AUTHENTICATE, scheme);
             }
             response
         }

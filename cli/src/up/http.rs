@@ -5,7 +5,7 @@ use std::path::Path;
 use axum::Router;
 use axum::extract::Request;
 use axum::http::{HeaderValue, header};
-use axum::middleware::{from_fn, from_fn_with_state, Next};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::Response;
 use axum::routing::get;
 use functions::api::Api;
@@ -40,9 +40,11 @@ pub async fn serve(
 }
 
 fn console_files() -> Router {
-    Router::new()
-        .route("/", get(console::file))
-        .route("/console/{*path}", get(console::file))
+    // One route each: what is no file of the console is the API's to answer.
+    console::paths().fold(
+        Router::new().route("/", get(console::file)),
+        |router, path| router.route(&path, get(console::file)),
+    )
 }
 
 /// What players fetch, as a bucket behind a CDN would serve it: to any page,

@@ -30,8 +30,8 @@ use tokio_util::sync::CancellationToken;
 
 pub use args::UpArgs;
 use database::Database;
-pub use processes::WORKER_COMMAND;
 use processes::Processes;
+pub use processes::WORKER_COMMAND;
 use queue::LocalQueue;
 
 use crate::client::output::Output;
@@ -145,7 +145,10 @@ async fn end_processes(processes: &mut Processes) {
             processes.next_ended().await;
         }
     };
-    if tokio::time::timeout(SHUTDOWN_GRACE, all_ended).await.is_err() {
+    if tokio::time::timeout(SHUTDOWN_GRACE, all_ended)
+        .await
+        .is_err()
+    {
         tracing::warn!("some workers did not leave in time: ended");
         processes.kill();
     }
@@ -179,7 +182,10 @@ fn worker_environment(args: &UpArgs, database: &Database, media: &str) -> Vec<(S
     let seconds = |duration: Duration| duration.as_secs_f64().to_string();
     let ports = format!("{}-{}", args.rtmp_ports.start(), args.rtmp_ports.end());
     [
-        ("AWS_ENDPOINT_URL_DYNAMODB", format!("http://{}", database.address())),
+        (
+            "AWS_ENDPOINT_URL_DYNAMODB",
+            format!("http://{}", database.address()),
+        ),
         ("AWS_REGION", database::REGION.to_owned()),
         ("AWS_ACCESS_KEY_ID", database::CREDENTIALS.to_owned()),
         ("AWS_SECRET_ACCESS_KEY", database::CREDENTIALS.to_owned()),

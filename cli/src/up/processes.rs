@@ -94,12 +94,14 @@ impl Processes {
     fn serve(&mut self, request: Request) {
         // A caller that has gone away needs no answer.
         match request {
-            Request::Launch(worker, answer) => drop(answer.send(self.launch(&worker))),
+            Request::Launch(worker, answer) => {
+                let _ = answer.send(self.launch(&worker));
+            }
             Request::Stop(worker, answer) => {
                 if let Some(pid) = self.pids.get(&worker) {
                     let _ = kill(*pid, Signal::SIGKILL);
                 }
-                drop(answer.send(()));
+                let _ = answer.send(());
             }
         }
     }

@@ -93,5 +93,9 @@ async fn deliver_one(delivery: Delivery, scheduler: Arc<Scheduler>) {
         }
         tokio::time::sleep(PAUSE).await;
     }
-    tracing::error!(message_id = id, body = delivery.body, "dead letter: set aside");
+    tracing::error!(
+        message_id = id,
+        body = delivery.body,
+        "dead letter: set aside"
+    );
 }

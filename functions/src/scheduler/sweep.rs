@@ -33,7 +33,7 @@ impl Scheduler {
                 .store
                 .jobs(&JobState::LIVE, PAGE, before.as_ref())
                 .await?;
-            let swept = page.jobs.iter().map(|job| self.sweep_job(&job.id));
+            let swept = page.jobs.into_iter().map(|job| self.sweep_job(job.id));
             let swept: Vec<_> = futures::stream::iter(swept)
                 .buffered(AT_ONCE)
                 .collect()
@@ -46,8 +46,8 @@ impl Scheduler {
         }
     }
 
-    async fn sweep_job(&self, id: &JobId) -> Result<(), Failure> {
-        let Some(stored) = self.store.job(id).await? else {
+    async fn sweep_job(&self, id: JobId) -> Result<(), Failure> {
+        let Some(stored) = self.store.job(&id).await? else {
             return Ok(());
         };
         let job = &stored.job;
@@ -67,7 +67,7 @@ impl Scheduler {
                     .await
             }
             OnSweepJob::NoteWatch => {
-                unless_moved(self.store.note_watch(id, stored.watch_seq).await)
+                unless_moved(self.store.note_watch(&id, stored.watch_seq).await)
             }
             OnSweepJob::RestartWatch => {
                 tracing::warn!(job_id = %id, "the chain of looks had stopped: started again");
@@ -89,7 +89,7 @@ impl Scheduler {
 
     async fn sweep_deletions(&self) -> Result<(), Failure> {
         let jobs = self.store.jobs_to_delete(PAGE).await?;
-        let deleted = jobs.iter().map(|job| self.delete(&job.id));
+        let deleted = jobs.into_iter().map(|job| self.sweep_deletion(job.id));
         log_failures(
             futures::stream::iter(deleted)
                 .buffered(AT_ONCE)
@@ -99,9 +99,13 @@ impl Scheduler {
         Ok(())
     }
 
+    async fn sweep_deletion(&self, id: JobId) -> Result<(), Failure> {
+        self.delete(&id).await
+    }
+
     async fn sweep_workers(&self) -> Result<(), Failure> {
         let workers = self.store.workers(&WorkerState::OPEN).await?;
-        let swept = workers.iter().map(|worker| self.sweep_worker(worker));
+        let swept = workers.into_iter().map(|worker| self.sweep_worker(worker));
         log_failures(
             futures::stream::iter(swept)
                 .buffered(AT_ONCE)
@@ -111,22 +115,22 @@ impl Scheduler {
         Ok(())
     }
 
-    async fn sweep_worker(&self, worker: &Worker) -> Result<(), Failure> {
+    async fn sweep_worker(&self, worker: Worker) -> Result<(), Failure> {
         let job: Option<Job> = match &worker.booking {
             Some(booking) => self.store.job(&booking.job).await?.map(|stored| stored.job),
             None => None,
         };
-        match on_sweep_worker(worker, job.as_ref()) {
+        match on_sweep_worker(&worker, job.as_ref()) {
             OnSweepWorker::Leave => Ok(()),
             OnSweepWorker::NoteBeat => {
                 unless_moved(self.store.note_beat(&worker.id, worker.beat).await)
             }
             OnSweepWorker::Close => {
                 tracing::warn!(worker_id = %worker.id, "a worker that beats no more: closed");
-                if let Err(error) = self.launcher.stop(worker).await {
+                if let Err(error) = self.launcher.stop(&worker).await {
                     tracing::warn!(worker_id = %worker.id, %error, "could not end the worker");
                 }
-                self.close(worker, Some(worker.beat)).await
+                self.close(&worker, Some(worker.beat)).await
             }
         }
     }

@@ -91,14 +91,18 @@ impl Beat {
             }
         }
         tracing::warn!("the booking is gone, or can't be renewed: the attempt falls silent");
-        self.orders.send_modify(|orders| orders.assignment = Assignment::Gone);
+        self.orders
+            .send_modify(|orders| orders.assignment = Assignment::Gone);
     }
 
     /// One beat, then one look at the job.
     async fn once(&self) -> Result<Assignment, StoreError> {
         let stats = self.stats.borrow().clone();
         let expected = Expected::Booked(self.booking.clone());
-        let worker = self.store.beat(&self.worker, &expected, Some(&stats)).await?;
+        let worker = self
+            .store
+            .beat(&self.worker, &expected, Some(&stats))
+            .await?;
         self.read_orders(&worker).await
     }
 
@@ -114,7 +118,10 @@ impl Beat {
             };
             self.orders.send_if_modified(|current| {
                 // A wish to leave that came as a signal is not taken back.
-                let orders = Orders { draining: orders.draining || current.draining, ..orders };
+                let orders = Orders {
+                    draining: orders.draining || current.draining,
+                    ..orders
+                };
                 let changed = *current != orders;
                 *current = orders;
                 changed

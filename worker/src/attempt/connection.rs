@@ -23,7 +23,10 @@ pub struct Connection {
 impl Connection {
     /// A connection that has just begun.
     pub fn new() -> Self {
-        Self { sniffer: Some(Sniffer::default()), ..Self::default() }
+        Self {
+            sniffer: Some(Sniffer::default()),
+            ..Self::default()
+        }
     }
 
     /// Whether its tags still go to the sniffer.
@@ -80,7 +83,9 @@ impl Connection {
     /// [`SniffError`]: it can't be transcoded.
     pub fn sniff(&mut self, tag: Tag, now: Duration) -> Result<Option<Opening>, SniffError> {
         let configs = self.configs_before(&tag);
-        let Some(sniffer) = &mut self.sniffer else { return Ok(None) };
+        let Some(sniffer) = &mut self.sniffer else {
+            return Ok(None);
+        };
         for config in configs {
             sniffer.tag(config, now)?;
         }
@@ -93,7 +98,9 @@ impl Connection {
     /// # Errors
     /// [`SniffError`]: it can't be transcoded.
     pub fn poll(&mut self, now: Duration) -> Result<Option<Opening>, SniffError> {
-        let Some(sniffer) = &mut self.sniffer else { return Ok(None) };
+        let Some(sniffer) = &mut self.sniffer else {
+            return Ok(None);
+        };
         let opening = sniffer.poll(now)?;
         Ok(self.opened(opening))
     }
@@ -108,7 +115,10 @@ impl Connection {
         [&self.video_config, &self.audio_config]
             .into_iter()
             .flatten()
-            .map(|config| Tag { timestamp: tag.timestamp, ..config.clone() })
+            .map(|config| Tag {
+                timestamp: tag.timestamp,
+                ..config.clone()
+            })
             .collect()
     }
 

@@ -18,12 +18,13 @@ mod session;
 mod source;
 
 use aws::store::WorkerChange;
-use domain::job::{Change, Job, Reason, Stats, Totals};
+use domain::job::{Change, Reason, Stats, Totals};
+use domain::protocol::Assignment;
 use domain::worker::Booking;
 use tokio::sync::watch;
 
 use crate::fleet::Member;
-use crate::publisher::Publisher;
+use crate::publisher::{self, Publisher};
 use beat::{Beat, Orders, Pulse};
 use report::Reporter;
 use session::{Outcome, Session};
@@ -65,65 +66,108 @@ pub async fn serve(member: &Member, booking: Booking) {
         worker: member.config.id.clone(),
         booking: booking.clone(),
     };
-    let publisher = Publisher::start(member.media.of(&job.spec).clone(), &job, booking.attempt);
-    let session = Session::new(member, job.clone(), orders_seen, pulse, stats, reporter.clone());
-    let (outcome, publisher) = session.run(publisher).await;
+    let publishing = publisher::Config::new(job.id.clone(), booking.attempt, &job.spec.output);
+    let mut publisher = Publisher::start(member.media.of(&job.spec).clone(), publishing);
+    let session = Session::new(
+        member,
+        job.clone(),
+        orders_seen.clone(),
+        pulse.clone(),
+        stats,
+        reporter.clone(),
+    );
+    let outcome = session.run(&mut publisher).await;
+    tracing::info!(job_id = %job.id, ?outcome, "the attempt is over");
     let totals = stats_seen.borrow().totals;
-    end(member, &job, outcome, publisher, reporter, totals).await;
+    let end = End {
+        member,
+        publisher,
+        reporter,
+        totals,
+    };
+    unless_gone(orders_seen, pulse, end.write(outcome)).await;
     // The end is written: nothing is left to keep the booking for.
     beat.abort();
 }
 
+/// Does the last things of an attempt, as a loop that makes progress, unless
+/// the booking is gone before they are done.
+async fn unless_gone(
+    mut orders: watch::Receiver<Orders>,
+    pulse: Pulse,
+    last_things: impl Future<Output = ()>,
+) {
+    let mut last_things = std::pin::pin!(last_things);
+    let mut tick = tokio::time::interval(beat::PULSE_EVERY);
+    loop {
+        tokio::select! {
+            () = &mut last_things => return,
+            _ = tick.tick() => pulse.moved(),
+            _ = orders.wait_for(|orders| orders.assignment == Assignment::Gone) => return,
+        }
+    }
+}
+
 /// The job is another's already: only this worker's half is left to undo.
 async fn free_from_gone_booking(member: &Member, booking: Booking) {
-    let release = WorkerChange::Release { worker: member.config.id.clone(), booking };
-    let freed = member.store.commit_worker(release, jiff::Timestamp::now()).await;
+    let release = WorkerChange::Release {
+        worker: member.config.id.clone(),
+        booking,
+    };
+    let freed = member
+        .store
+        .commit_worker(release, jiff::Timestamp::now())
+        .await;
     if let Err(error) = freed {
         tracing::warn!(%error, "not freed from a booking that is gone");
     }
 }
 
-/// Closes the channel as the outcome asks, and writes the end of the attempt.
-async fn end(
-    member: &Member,
-    job: &Job,
-    outcome: Outcome,
+/// What is needed to write the end of an attempt.
+struct End<'a> {
+    member: &'a Member,
     publisher: Publisher,
     reporter: Reporter,
     totals: Totals,
-) {
-    let worker = member.config.id.clone();
-    let release =
-        WorkerChange::Release { worker: worker.clone(), booking: reporter.booking.clone() };
-    let close = WorkerChange::Close { worker, seen_beat: None };
-    let free = if member.leaving.is_cancelled() { close.clone() } else { release };
-    let reported = match outcome {
-        Outcome::Gone => {
-            publisher.abandon();
-            return;
-        }
-        Outcome::Stopped { reason } => {
-            close_channel(publisher).await;
-            reporter.report(Change::Finish { reason, totals }, free).await
-        }
-        Outcome::Failed { reason } => {
-            tracing::error!(job_id = %job.id, ?reason, "failed");
-            close_channel(publisher).await;
-            reporter.report(Change::Fail { reason, totals }, free).await
-        }
-        Outcome::HandedBack { reason } => {
-            publisher.flush().await;
-            reporter.report(Change::HandBack { reason, totals }, close).await
-        }
-    };
-    if reported.is_err() {
-        tracing::warn!(job_id = %job.id, "the job's end was written by another");
-    }
 }
 
-async fn close_channel(publisher: Publisher) {
-    if let Err(error) = publisher.end().await {
-        tracing::warn!(%error, "the playlists could not be ended; the scheduler will");
+impl End<'_> {
+    /// Closes the channel as the outcome asks, and writes the job's record.
+    async fn write(mut self, outcome: Outcome) {
+        let totals = self.totals;
+        let worker = self.member.config.id.clone();
+        let booking = self.reporter.booking.clone();
+        let close = WorkerChange::Close {
+            worker: worker.clone(),
+            seen_beat: None,
+        };
+        let free = if self.member.leaving.is_cancelled() {
+            close.clone()
+        } else {
+            WorkerChange::Release { worker, booking }
+        };
+        let (change, worker) = match outcome {
+            Outcome::Gone => return,
+            Outcome::Stopped { reason } => {
+                self.publisher.end();
+                (Change::Finish { reason, totals }, free)
+            }
+            Outcome::Failed { reason } => {
+                self.publisher.end();
+                (Change::Fail { reason, totals }, free)
+            }
+            Outcome::HandedBack { reason } => {
+                self.publisher.close();
+                (Change::HandBack { reason, totals }, close)
+            }
+        };
+        if !self.publisher.has_ended() {
+            let end = self.publisher.outcome().await;
+            tracing::info!(?end, "publishing is over");
+        }
+        if self.reporter.report(change, worker).await.is_err() {
+            tracing::warn!("the attempt's end was written by another");
+        }
     }
 }
 

@@ -50,7 +50,11 @@ impl Reporter {
     }
 
     async fn try_report(&self, change: &Change, worker: &WorkerChange) -> Result<(), CommitError> {
-        let stored = self.store.job(&self.booking.job).await?.ok_or(StoreError::Conflict)?;
+        let stored = self
+            .store
+            .job(&self.booking.job)
+            .await?
+            .ok_or(StoreError::Conflict)?;
         let job = stored.job;
         if !job.is_booked_on(&self.worker, self.booking.attempt) {
             return Err(StoreError::Conflict.into());

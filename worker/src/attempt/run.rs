@@ -17,7 +17,7 @@ use crate::ingest::Tag;
 use crate::ingest::flv::{DriftBeyondBound, FlvWriter};
 use crate::ingest::pull::Prepared;
 use crate::mp4::Piece;
-use crate::publisher::{PublisherInput, RunStarted, Sender};
+use crate::publisher::Intake;
 use crate::segmenter::{Cadence, Segmenter};
 
 /// How long FFmpeg may go without a frame while it has input.
@@ -52,7 +52,7 @@ pub struct RunSetup<'a> {
     /// How FFmpeg gets its input.
     pub prepared: Option<Prepared>,
     /// Where its output goes.
-    pub publisher: Sender,
+    pub publisher: Intake,
 }
 
 impl ActiveRun {
@@ -65,7 +65,12 @@ impl ActiveRun {
             Some(prepared) => prepared.feed().clone(),
             None => PlanFeed::FlvPipe,
         };
-        let Plan { argv, tracks } = plan(setup.spec, &setup.input, &feed);
+        let Plan {
+            argv,
+            tracks,
+            gop,
+            parts,
+        } = plan(setup.spec, &setup.input, &feed);
         let mut run = Run::start(RunConfig {
             program: config.ffmpeg.clone().into(),
             argv,
@@ -77,8 +82,17 @@ impl ActiveRun {
         })?;
         tracing::info!(run = setup.number, pid = run.pid(), "FFmpeg started");
         let output = run.take_pieces().map(|pieces| {
-            let started = Started { number: setup.number, start: Timestamp::now(), tracks };
-            let cadence = Cadence::of(&setup.spec.output);
+            let started = Started {
+                number: setup.number,
+                start: Timestamp::now(),
+                tracks,
+            };
+            let segment = setup.spec.output.segment_duration.millis;
+            let cadence = Cadence {
+                segment: Duration::from_millis(segment.into()),
+                gop,
+                parts,
+            };
             tokio::spawn(take_output(pieces, started, cadence, setup.publisher))
         });
         Ok(Self {
@@ -93,11 +107,9 @@ impl ActiveRun {
         })
     }
 
-    /// Whether an input with these tracks can go on in this run.
+    /// Whether another connection's input can go on in this run.
     pub fn suits(&self, input: &InputInfo) -> bool {
-        self.feed.is_some()
-            && self.input.video.is_some() == input.video.is_some()
-            && self.input.audio.is_some() == input.audio.is_some()
+        self.feed.is_some() && self.writer.can_continue_with(input)
     }
 
     /// Whether FFmpeg opened its input itself.
@@ -184,26 +196,30 @@ async fn take_output(
     mut pieces: mpsc::Receiver<Piece>,
     started: Started,
     cadence: Cadence,
-    publisher: Sender,
+    publisher: Intake,
 ) {
     let mut started = Some(started);
     let mut segmenter: Option<Segmenter> = None;
     while let Some(piece) = pieces.recv().await {
         match piece {
             Piece::Init(inits) => {
-                let Some(Started { number, start, tracks }) = started.take() else { return };
+                let Some(Started {
+                    number,
+                    start,
+                    tracks,
+                }) = started.take()
+                else {
+                    return;
+                };
                 segmenter = Some(Segmenter::new(cadence, &inits));
-                let begun = RunStarted { number, start, tracks, inits };
-                publisher.send(PublisherInput::Run(begun));
+                publisher.start_run(number, start, &tracks, inits);
             }
             Piece::Fragment(fragment) => {
                 let Some(cut) = segmenter.as_mut().map(|segmenter| segmenter.push(fragment)) else {
                     return;
                 };
                 match cut {
-                    Ok(segments) => segments
-                        .into_iter()
-                        .for_each(|segment| publisher.send(PublisherInput::Segment(segment))),
+                    Ok(segments) => segments.into_iter().for_each(|cut| publisher.segment(cut)),
                     // Dropping the pieces ends the run.
                     Err(error) => {
                         tracing::error!(%error, "FFmpeg's output can't be cut: the run ends");
@@ -214,11 +230,10 @@ async fn take_output(
         }
     }
     match segmenter.map(Segmenter::finish) {
-        Some(Ok(Some(last))) => publisher.send(PublisherInput::Segment(last)),
+        Some(Ok(Some(last))) => publisher.segment(last),
         Some(Err(error)) => tracing::debug!(%error, "nothing whole is left of the run"),
         _ => {}
     }
-    publisher.send(PublisherInput::EndRun);
 }
 
 /// How a run's end reads in the history.

@@ -152,7 +152,12 @@ fn play(url: PullUrl, config: &WorkerConfig) -> Tags {
             tokio::time::sleep(pause).await;
         }
     });
-    Tags { events, ingest: None, trouble, _serving: Serving::Pull(task.abort_handle()) }
+    Tags {
+        events,
+        ingest: None,
+        trouble,
+        _serving: Serving::Pull(task.abort_handle()),
+    }
 }
 
 /// How a connection's end reads in the history.

@@ -105,6 +105,7 @@ pub struct Publisher {
     shared: Arc<Shared>,
     status: watch::Receiver<Status>,
     task: JoinHandle<Outcome>,
+    has_ended: bool,
 }
 
 impl Publisher {
@@ -117,9 +118,68 @@ impl Publisher {
             shared,
             status,
             task: tokio::spawn(task.run()),
+            has_ended: false,
         }
     }
 
+    /// Where its segments come in.
+    pub fn intake(&self) -> Intake {
+        Intake {
+            shared: Arc::clone(&self.shared),
+        }
+    }
+
+    /// Waits until all that was handed over before is published, left out, or
+    /// will never be as the publisher has ended.
+    pub async fn flush(&self) {
+        let (done, flushed) = oneshot::channel();
+        self.shared.push(Item::Flush(done));
+        // Dropped unsent where the publisher has ended.
+        let _ = flushed.await;
+    }
+
+    /// Ends the playlists after what was handed over before; the outcome will
+    /// be [`Outcome::Ended`]. What follows is ignored.
+    pub fn end(&self) {
+        self.shared.push(Item::End);
+    }
+
+    /// Stops after what was handed over before, with the playlists open; the
+    /// outcome will be [`Outcome::Closed`]. What follows is ignored.
+    pub fn close(&self) {
+        self.shared.push(Item::Close);
+    }
+
+    /// How it goes, and a sign of life: see [`Status::progress`].
+    pub fn status(&self) -> watch::Receiver<Status> {
+        self.status.clone()
+    }
+
+    /// Waits for the end by itself or by [`Self::end`] or [`Self::close`].
+    /// Cancel-safe; once it has told, it never tells again.
+    pub async fn outcome(&mut self) -> Outcome {
+        if self.has_ended {
+            return std::future::pending().await;
+        }
+        let outcome = (&mut self.task).await;
+        self.has_ended = true;
+        outcome.unwrap_or_else(Outcome::Broken)
+    }
+
+    /// Whether [`Self::outcome`] has told the end.
+    pub fn has_ended(&self) -> bool {
+        self.has_ended
+    }
+}
+
+/// Where a publisher's segments come in. What comes after the publisher's end
+/// is ignored.
+#[derive(Debug, Clone)]
+pub struct Intake {
+    shared: Arc<Shared>,
+}
+
+impl Intake {
     /// A run has begun: the segments that follow are its. `tracks` and
     /// `inits` are in the order of the plan's tracks.
     pub fn start_run(
@@ -160,40 +220,6 @@ impl Publisher {
         self.shared.push(Item::Segment(
             segment.tracks.into_iter().map(track).collect(),
         ));
-    }
-
-    /// Waits until all that was handed over before is published, left out, or
-    /// will never be as the publisher has ended.
-    pub async fn flush(&self) {
-        let (done, flushed) = oneshot::channel();
-        self.shared.push(Item::Flush(done));
-        // Dropped unsent where the publisher has ended.
-        let _ = flushed.await;
-    }
-
-    /// Ends the playlists after what was handed over before; the outcome will
-    /// be [`Outcome::Ended`]. What follows is ignored.
-    pub fn end(&self) {
-        self.shared.push(Item::End);
-    }
-
-    /// Stops after what was handed over before, with the playlists open; the
-    /// outcome will be [`Outcome::Closed`]. What follows is ignored.
-    pub fn close(&self) {
-        self.shared.push(Item::Close);
-    }
-
-    /// How it goes, and a sign of life: see [`Status::progress`].
-    pub fn status(&self) -> watch::Receiver<Status> {
-        self.status.clone()
-    }
-
-    /// Waits for the end; to be asked once, and in between dropped at will.
-    pub async fn outcome(&mut self) -> Outcome {
-        match (&mut self.task).await {
-            Ok(outcome) => outcome,
-            Err(error) => Outcome::Broken(error),
-        }
     }
 }
 

@@ -44,7 +44,9 @@ impl World {
     fn start(&self) -> Publisher {
         let store = Faulty::new(Arc::new(self.checked.clone()), self.faults.clone());
         let publisher = Publisher::start(MediaStore::new(Arc::new(store)), self.config.clone());
-        publisher.start_run(1, Timestamp::now(), &tracks(), inits());
+        publisher
+            .intake()
+            .start_run(1, Timestamp::now(), &tracks(), inits());
         publisher
     }
 
@@ -121,14 +123,16 @@ async fn segments_come_out_in_order_and_the_end_is_an_end() {
     let world = World::new();
     let mut publisher = world.start();
     for n in 0..5 {
-        publisher.segment(segment(n));
+        publisher.intake().segment(segment(n));
     }
     publisher.flush().await;
     assert_eq!(world.playlist("audio").segments.len(), 5);
-    publisher.start_run(2, Timestamp::now(), &tracks(), inits());
-    publisher.segment(segment(0));
+    publisher
+        .intake()
+        .start_run(2, Timestamp::now(), &tracks(), inits());
+    publisher.intake().segment(segment(0));
     publisher.end();
-    publisher.segment(segment(1));
+    publisher.intake().segment(segment(1));
     let status = publisher.status();
     assert!(matches!(publisher.outcome().await, Outcome::Ended));
     let playlist = world.playlist("video");
@@ -148,11 +152,11 @@ async fn segments_come_out_in_order_and_the_end_is_an_end() {
 async fn a_store_that_is_away_for_30_s_costs_no_segment() {
     let world = World::new();
     let publisher = world.start();
-    publisher.segment(segment(0));
+    publisher.intake().segment(segment(0));
     publisher.flush().await;
     world.faults.set_away(true);
     for n in 1..9 {
-        publisher.segment(segment(n));
+        publisher.intake().segment(segment(n));
         advance(Duration::from_secs(4)).await;
     }
     let failing = until(&publisher, |status| status.store_error.is_some()).await;
@@ -182,14 +186,14 @@ async fn a_store_that_is_away_for_30_s_costs_no_segment() {
 async fn what_the_buffer_cannot_hold_is_left_out_behind_a_discontinuity() {
     let world = World::new();
     let publisher = world.start();
-    publisher.segment(segment(0));
+    publisher.intake().segment(segment(0));
     publisher.flush().await;
     world.faults.set_away(true);
-    publisher.segment(segment(1));
+    publisher.intake().segment(segment(1));
     until(&publisher, |status| status.store_error.is_some()).await;
     // Segment 1 is under way, and 15 may wait.
     for n in 2..40 {
-        publisher.segment(segment(n));
+        publisher.intake().segment(segment(n));
     }
     world.faults.set_away(false);
     publisher.flush().await;
@@ -211,11 +215,11 @@ async fn what_the_buffer_cannot_hold_is_left_out_behind_a_discontinuity() {
 async fn a_segment_that_no_playlist_can_hold_is_counted_and_the_next_one_published() {
     let world = World::new();
     let publisher = world.start();
-    publisher.segment(segment(0));
+    publisher.intake().segment(segment(0));
     let mut long = segment(1);
     long.tracks[0].duration *= 2;
-    publisher.segment(long);
-    publisher.segment(segment(3));
+    publisher.intake().segment(long);
+    publisher.intake().segment(segment(3));
     publisher.flush().await;
     let status = until(&publisher, |status| status.published_segments == 2).await;
     assert_eq!(status.dropped_segments, 1);
@@ -227,14 +231,14 @@ async fn a_segment_that_no_playlist_can_hold_is_counted_and_the_next_one_publish
 async fn a_fenced_publisher_ends_at_once_with_all_that_waits() {
     let world = World::new();
     let mut publisher = world.start();
-    publisher.segment(segment(0));
+    publisher.intake().segment(segment(0));
     publisher.flush().await;
     let store = MediaStore::new(Arc::new(world.checked.clone()));
     end_channel(store, &world.config.job, 2, Timestamp::now())
         .await
         .unwrap();
-    publisher.segment(segment(1));
-    publisher.segment(segment(2));
+    publisher.intake().segment(segment(1));
+    publisher.intake().segment(segment(2));
     publisher.flush().await;
     assert!(matches!(
         publisher.outcome().await,
@@ -248,14 +252,14 @@ async fn a_fenced_publisher_ends_at_once_with_all_that_waits() {
 async fn a_closed_channel_stays_open_for_the_next_attempt() {
     let mut world = World::new();
     let mut publisher = world.start();
-    publisher.segment(segment(0));
+    publisher.intake().segment(segment(0));
     publisher.close();
     assert!(matches!(publisher.outcome().await, Outcome::Closed));
     assert!(!world.playlist("video").ended);
 
     world.config.attempt = 2;
     let publisher = world.start();
-    publisher.segment(segment(0));
+    publisher.intake().segment(segment(0));
     publisher.flush().await;
     let playlist = world.playlist("video");
     assert!(playlist.segments.len() == 2 && playlist.segments[1].discontinuity);
@@ -268,7 +272,7 @@ async fn it_shows_that_it_lives_while_it_waits_and_while_the_store_hangs() {
     world.faults.plan(3, Fault::Freeze);
     let publisher = world.start();
     let idle = until(&publisher, |status| status.claimed && status.progress > 10).await;
-    publisher.segment(segment(0));
+    publisher.intake().segment(segment(0));
     world.faults.frozen().await;
     until(&publisher, |status| status.progress > idle.progress + 10).await;
     // A try that hangs is given up and made again.
@@ -282,7 +286,7 @@ async fn dropped_it_sends_nothing_more() {
     world.faults.set_away(true);
     let publisher = world.start();
     until(&publisher, |status| status.store_error.is_some()).await;
-    publisher.segment(segment(0));
+    publisher.intake().segment(segment(0));
     let mut status = publisher.status();
     drop(publisher);
     // The loop is gone when its sender is.

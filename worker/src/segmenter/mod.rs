@@ -15,8 +15,6 @@ mod lane;
 
 use std::time::Duration;
 
-use domain::spec::{Output, Seconds};
-
 use crate::mp4::Fragment;
 use crate::segment::{CutSegment, Media, TrackInit};
 use lane::Lane;
@@ -34,18 +32,6 @@ pub struct Cadence {
 }
 
 impl Cadence {
-    /// What the plan makes of an output. Without video its fragments are cut
-    /// by length alone.
-    pub fn of(output: &Output) -> Self {
-        let millis = |length: Seconds| Duration::from_millis(length.millis.into());
-        let gop = output.video_outputs.first().map(|video| video.gop_size);
-        Self {
-            segment: millis(output.segment_duration),
-            gop: millis(gop.unwrap_or(output.segment_duration)),
-            parts: output.low_latency_mode,
-        }
-    }
-
     /// `EXT-X-TARGETDURATION` in seconds: no segment's length, rounded, is
     /// longer (RFC 8216bis, section 4.4.3.1).
     pub fn target_duration(&self) -> u64 {

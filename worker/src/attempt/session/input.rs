@@ -96,7 +96,7 @@ impl Session<'_> {
     /// It is clear what comes in: the run goes on with it, or a new one begins.
     async fn open(&mut self, opening: Opening, publisher: &Publisher) -> Option<Outcome> {
         let Opening { input, tags } = opening;
-        self.published_before_input = publisher.status().borrow().segments;
+        self.published_before_input = publisher.status().borrow().published_segments;
         self.reconnect_by = None;
         match self.run.take() {
             Some(mut run) if run.suits(&input) => {
@@ -138,7 +138,8 @@ impl Session<'_> {
             self.waiting = Some(flv.freeze());
         }
         if let Some(drift) = drifted {
-            self.begin_anew(Reason::new(ReasonCode::InputLost, drift.to_string())).await;
+            self.begin_anew(Reason::new(ReasonCode::InputLost, drift.to_string()))
+                .await;
         }
     }
 

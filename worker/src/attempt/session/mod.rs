@@ -28,7 +28,7 @@ use crate::fleet::Member;
 use crate::ingest::Event;
 use crate::ingest::meter::Meter;
 use crate::ingest::pull::Prepared;
-use crate::publisher::Publisher;
+use crate::publisher::{Outcome as PublisherEnd, Publisher};
 
 /// How an attempt ends.
 #[derive(Debug)]
@@ -60,6 +60,7 @@ enum Wake {
     Orders,
     Leaving,
     Published,
+    PublisherEnded(PublisherEnd),
     Input(Event),
     Written,
     RunEnded(RunEnd),
@@ -144,12 +145,12 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Serves until the attempt ends, and gives the publisher back: what it
-    /// holds is still to be published, or not.
-    pub async fn run(mut self, publisher: Publisher) -> (Outcome, Publisher) {
+    /// Serves until the attempt ends. All that the runs have brought out is
+    /// then with the publisher.
+    pub async fn run(mut self, publisher: &mut Publisher) -> Outcome {
         let opened = Source::open(&self.job, &self.member.config, self.key.subscribe()).await;
         let outcome = match opened {
-            Ok(mut source) => self.serve(&mut source, &publisher).await,
+            Ok(mut source) => self.serve(&mut source, publisher).await,
             // Another worker may have a free port.
             Err(reason) => Outcome::HandedBack { reason },
         };
@@ -166,10 +167,10 @@ impl<'a> Session<'a> {
         }
         // An abort is all it can fail with.
         let _ = self.reporting.await;
-        (outcome, publisher)
+        outcome
     }
 
-    async fn serve(&mut self, source: &mut Source, publisher: &Publisher) -> Outcome {
+    async fn serve(&mut self, source: &mut Source, publisher: &mut Publisher) -> Outcome {
         let mut status = publisher.status();
         let mut pulling: Option<BoxFuture<'static, Pulled>> = None;
         let mut tick = tokio::time::interval(PULSE_EVERY);
@@ -187,6 +188,7 @@ impl<'a> Session<'a> {
                 biased;
                 Ok(()) = self.orders.changed() => Wake::Orders,
                 () = leaving.cancelled() => Wake::Leaving,
+                end = publisher.outcome() => Wake::PublisherEnded(end),
                 Ok(()) = status.changed() => Wake::Published,
                 _ = tick.tick() => Wake::Tick,
                 () = write(self.run.as_ref(), self.waiting.as_ref()) => Wake::Written,
@@ -199,7 +201,11 @@ impl<'a> Session<'a> {
             let done = match wake {
                 Wake::Orders => self.take_orders(source).await,
                 Wake::Leaving => Some(Self::leave()),
-                Wake::Published => self.published(&status.borrow_and_update()),
+                Wake::PublisherEnded(end) => Some(Self::publisher_ended(end)),
+                Wake::Published => {
+                    self.published(&status.borrow_and_update());
+                    None
+                }
                 Wake::Tick => self.tick(publisher).await,
                 Wake::Written => {
                     self.waiting = None;
@@ -232,7 +238,9 @@ impl<'a> Session<'a> {
 impl Source {
     /// The next thing it has to say.
     async fn next(&mut self, may_read: bool) -> Wake {
-        let Self::Tags(tags) = self else { return std::future::pending().await };
+        let Self::Tags(tags) = self else {
+            return std::future::pending().await;
+        };
         loop {
             tokio::select! {
                 Some(event) = tags.events.recv(), if may_read => return Wake::Input(event),

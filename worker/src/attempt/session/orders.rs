@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use domain::job::{Change, InputStats, Reason, ReasonCode, Stats};
 use domain::protocol::Assignment;
+use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
 use super::{Outcome, Session, Told};
 use crate::attempt::source::Source;
-use crate::publisher::{Publisher, Status};
+use crate::publisher::{Outcome as PublisherEnd, Publisher, Status};
 
 impl Session<'_> {
     /// Ready for input.
@@ -47,7 +48,9 @@ impl Session<'_> {
     /// The worker was told to leave.
     pub(super) fn leave() -> Outcome {
         let message = "the worker was told to leave; another goes on";
-        Outcome::HandedBack { reason: Reason::new(ReasonCode::WorkerDrained, message) }
+        Outcome::HandedBack {
+            reason: Reason::new(ReasonCode::WorkerDrained, message),
+        }
     }
 
     /// Holds the channel: no run, but publisher and playlists stay.
@@ -62,17 +65,14 @@ impl Session<'_> {
         self.tell(Change::Pause, Told::Paused);
     }
 
-    pub(super) fn published(&mut self, status: &Status) -> Option<Outcome> {
-        if status.fenced {
-            return Some(Outcome::Gone);
-        }
-        let fresh = status.segments > self.published_before_input;
-        if fresh && self.told == Told::Running && self.run.is_some() && self.reconnect_by.is_none() {
+    pub(super) fn published(&mut self, status: &Status) {
+        let fresh = status.published_segments > self.published_before_input;
+        if fresh && self.told == Told::Running && self.run.is_some() && self.reconnect_by.is_none()
+        {
             self.backoff.succeeded();
             self.last_trouble = None;
             self.tell(Change::StartInput, Told::Streaming);
         }
-        None
     }
 
     /// Sees to all that has a time.
@@ -103,14 +103,20 @@ impl Session<'_> {
     fn send_stats(&mut self, now: Instant, publisher: &Publisher) {
         let since_start = now - self.began;
         let status = publisher.status().borrow().clone();
-        let progress = self.run.as_ref().map(|run| run.progress()).unwrap_or_default();
-        let input = self.run.as_ref().filter(|_| self.reconnect_by.is_none()).map(|run| {
-            InputStats {
+        let progress = self
+            .run
+            .as_ref()
+            .map(|run| run.progress())
+            .unwrap_or_default();
+        let input = self
+            .run
+            .as_ref()
+            .filter(|_| self.reconnect_by.is_none())
+            .map(|run| InputStats {
                 video: run.input.video.clone(),
                 audio: run.input.audio.clone(),
                 bitrate_kbps: self.meter.kbps(since_start) as f64,
-            }
-        });
+            });
         let mut totals = self.totals;
         totals.up_seconds = since_start.as_secs_f64();
         totals.bytes_ingested = self.meter.total_bytes();
@@ -121,19 +127,49 @@ impl Session<'_> {
             fps: progress.fps.unwrap_or_default(),
             speed: progress.speed.unwrap_or_default(),
             input,
-            last_segment_at: status.last_segment_at,
+            last_segment_at: status.last_published.and_then(|at| wall_time(now - at)),
             totals,
         });
+    }
+
+    /// The publisher has ended by itself.
+    pub(super) fn publisher_ended(end: PublisherEnd) -> Outcome {
+        match end {
+            PublisherEnd::Fenced { .. } | PublisherEnd::Deleted => Outcome::Gone,
+            PublisherEnd::Ended | PublisherEnd::Closed => Outcome::Gone,
+            PublisherEnd::Corrupt(error) => {
+                let text = format!("the channel's timeline.json can't be read: {error}");
+                Outcome::Failed {
+                    reason: Reason::new(ReasonCode::StoreUnavailable, text),
+                }
+            }
+            PublisherEnd::Broken(error) => {
+                let text = format!("the publisher broke: {error}");
+                Outcome::HandedBack {
+                    reason: Reason::new(ReasonCode::WorkerLost, text),
+                }
+            }
+        }
     }
 
     fn stop_if_idle(&self, now: Instant) -> Option<Outcome> {
         let minutes = self.job.spec.input.idle_stop_minutes;
         let patience = Duration::from_secs(u64::from(minutes) * 60);
-        let waits = self.told == Told::Running && (self.run.is_none() || self.reconnect_by.is_some());
+        let waits =
+            self.told == Told::Running && (self.run.is_none() || self.reconnect_by.is_some());
         let idle = waits && now - self.without_input_since >= patience;
         (minutes > 0 && idle).then(|| {
             let message = format!("no input for {minutes} minutes (input.idle_stop_minutes)");
-            Outcome::Stopped { reason: Some(Reason::new(ReasonCode::IdleStop, message)) }
+            Outcome::Stopped {
+                reason: Some(Reason::new(ReasonCode::IdleStop, message)),
+            }
         })
     }
+}
+
+/// The time of day this long ago.
+fn wall_time(ago: Duration) -> Option<Timestamp> {
+    Timestamp::now()
+        .checked_sub(SignedDuration::try_from(ago).ok()?)
+        .ok()
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use domain::input::InputInfo;
 use domain::job::{Change, Reason, ReasonCode};
-use domain::plan::input_args;
+use domain::plan::probe_args;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use tokio::time::Instant;
@@ -35,14 +35,16 @@ impl Session<'_> {
             input,
             number: self.runs,
             prepared,
-            publisher: publisher.sender(),
+            publisher: publisher.intake(),
         };
         match ActiveRun::start(&self.member.config, setup) {
             Ok(run) => {
                 self.run = Some(run);
                 None
             }
-            Err(error) => self.try_again(Reason::new(ReasonCode::TranscoderFailed, error.to_string())),
+            Err(error) => {
+                self.try_again(Reason::new(ReasonCode::TranscoderFailed, error.to_string()))
+            }
         }
     }
 
@@ -121,7 +123,9 @@ impl Session<'_> {
 
     /// Gets an input ready that FFmpeg opens itself, when it is time to.
     pub(super) fn next_pull(&self, source: &Source) -> Option<BoxFuture<'static, Pulled>> {
-        let Source::Url(url) = source else { return None };
+        let Source::Url(url) = source else {
+            return None;
+        };
         let may_begin = self.run.is_none() && self.told != Told::Paused;
         if !may_begin || Instant::now() < self.not_before {
             return None;
@@ -138,7 +142,7 @@ impl Session<'_> {
                 };
                 Reason::new(code, error.to_string())
             })?;
-            let arguments = input_args(prepared.feed());
+            let arguments = probe_args(prepared.feed());
             let input = tokio::select! {
                 probed = pull::probe::probe(ffprobe.into(), &arguments, PROBE) => probed
                     .map_err(|error| Reason::new(ReasonCode::InputUnreachable, error.to_string())),
@@ -158,7 +162,7 @@ impl Session<'_> {
         }
         match pulled {
             Ok((prepared, input)) => {
-                self.published_before_input = publisher.status().borrow().segments;
+                self.published_before_input = publisher.status().borrow().published_segments;
                 self.start_run(input, Some(prepared), publisher)
             }
             Err(reason) => {
@@ -175,5 +179,7 @@ fn beside(ffmpeg: &str) -> PathBuf {
 }
 
 fn failed(code: ReasonCode, text: String) -> Outcome {
-    Outcome::Failed { reason: Reason::new(code, text) }
+    Outcome::Failed {
+        reason: Reason::new(code, text),
+    }
 }
