@@ -251,7 +251,10 @@ impl Timeline {
 
     /// The labels of a run's renditions, in the order of its tracks.
     pub fn run_labels(&self, run: RunId) -> impl Iterator<Item = &str> {
-        let renditions = self.run(run).map(|run| run.renditions.as_slice()).unwrap_or(&[]);
+        let renditions = self
+            .run(run)
+            .map(|run| run.renditions.as_slice())
+            .unwrap_or(&[]);
         renditions.iter().map(|rendition| rendition.label.as_str())
     }
 
