@@ -197,31 +197,24 @@ impl Writer {
         if due.is_empty() {
             return;
         }
-        let mut done = Vec::new();
-        for retired in due {
-            let paths = self.timeline.retired_paths(&retired);
-            let paths: Vec<_> = paths.iter().map(|name| Ok(self.path(name))).collect();
-            let mut outcomes = self
-                .store
-                .inner()
-                .delete_stream(stream::iter(paths).boxed());
-            let mut failure = None;
-            while let Some(outcome) = outcomes.next().await {
-                match outcome {
-                    Ok(_) | Err(StoreError::NotFound { .. }) => {}
-                    Err(error) => failure = Some(error),
-                }
-            }
-            match failure {
-                None => done.push(retired),
-                Some(error) => {
-                    let job = self.timeline.job();
-                    tracing::warn!(%job, %error, "an old segment was not deleted; tried again later");
-                    break;
-                }
+        let names = due
+            .iter()
+            .flat_map(|retired| self.timeline.retired_paths(retired));
+        let paths: Vec<_> = names.map(|name| Ok(self.path(&name))).collect();
+        let mut outcomes = self
+            .store
+            .inner()
+            .delete_stream(stream::iter(paths).boxed());
+        while let Some(outcome) = outcomes.next().await {
+            if let Err(error) = outcome
+                && !matches!(error, StoreError::NotFound { .. })
+            {
+                let job = self.timeline.job();
+                tracing::warn!(%job, %error, "old segments were not deleted; tried again later");
+                return;
             }
         }
-        self.timeline.deleted(&done, now);
+        self.timeline.deleted(&due, now);
     }
 
     pub fn path(&self, name: &str) -> Path {

@@ -5,7 +5,7 @@ use super::super::check::{Fault, Manifest};
 use super::*;
 
 /// Long enough that segments leave the window and are deleted.
-const SEGMENTS: u64 = 9;
+const SEGMENTS: u64 = 7;
 
 /// One attempt: two runs and an end. Stops at the first error.
 async fn attempt(world: &World, store: MediaStore, attempt: u64) -> Result<(), ChannelError> {

@@ -4,6 +4,7 @@ mod channel;
 mod faults;
 mod file;
 mod store;
+mod watcher;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
