@@ -64,7 +64,7 @@ pub(super) struct ListParameters {
     #[param(value_type = Option<u32>, nullable = false, minimum = 1, maximum = 100, default = 20)]
     limit: Option<Limit>,
     /// Where to go on: the `next_cursor` of the page before.
-    #[param(value_type = Option<String>, nullable = false)]
+    #[param(value_type = Option<JobId>, nullable = false)]
     cursor: Option<Cursor>,
 }
 
