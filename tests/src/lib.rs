@@ -1,1 +1,3 @@
-//! x
+//! What crosses components: end to end, faults, benches.
+
+pub mod fake;

@@ -1,6 +1,8 @@
 //! The worker's runs with the real FFmpeg: what comes out of it, and what
 //! becomes of it.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -8,7 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use nix::errno::Errno;
-use nix::sys::signal::{Signal, kill, killpg};
+use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -87,10 +89,51 @@ async fn frames(run: &Run, count: u64) {
     timeout(HANGS, enough).await.unwrap().unwrap();
 }
 
-/// Reaped: neither the process nor a zombie of it, nor others of its group.
-fn assert_gone(pid: Pid) {
+/// Reaped, not even a zombie; and soon none lives that it may have started.
+async fn assert_gone(pid: Pid) {
     assert_eq!(kill(pid, None), Err(Errno::ESRCH));
-    assert_eq!(killpg(pid, None), Err(Errno::ESRCH));
+    none_lives(|one| one.group == pid).await;
+}
+
+/// Waits until no such process lives. A zombie does not: it is for init to
+/// reap.
+async fn none_lives(such: impl Fn(&Process) -> bool) {
+    let dead = async {
+        while processes().iter().any(|one| such(one) && one.state != "Z") {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(HANGS, dead).await.unwrap();
+}
+
+/// A process by proc_pid_stat(5).
+#[derive(Debug, PartialEq)]
+struct Process {
+    pid: Pid,
+    state: String,
+    group: Pid,
+}
+
+fn processes() -> Vec<Process> {
+    let read = |entry: std::fs::DirEntry| {
+        let pid = entry.file_name().to_str()?.parse().ok()?;
+        let stat = std::fs::read_to_string(entry.path().join("stat")).ok()?;
+        // The name before may hold anything.
+        let (_, fields) = stat.rsplit_once(") ")?;
+        let mut fields = fields.split(' ');
+        let state = fields.next()?.to_owned();
+        let group = fields.nth(1)?.parse().ok()?;
+        Some(Process {
+            pid: Pid::from_raw(pid),
+            state,
+            group: Pid::from_raw(group),
+        })
+    };
+    std::fs::read_dir("/proc")
+        .unwrap()
+        .flatten()
+        .filter_map(read)
+        .collect()
 }
 
 /// The init, and the segments as they are cut.
@@ -215,6 +258,37 @@ async fn the_sample_ladder_becomes_segments_of_four_seconds() {
     assert!(found[2].starts_with("aac,48000,2,4"), "{}", found[2]);
 }
 
+/// Parts of 0.4 s, and the times of all tracks from one origin.
+#[tokio::test]
+async fn parts_become_the_same_segments_and_sound_keeps_its_time() {
+    let run = Run::start(ffmpeg(
+        "-f lavfi -i testsrc2=size=64x48:rate=25:duration=6 \
+         -f lavfi -i sine=sample_rate=48000:duration=6 -c:v libx264 -preset ultrafast \
+         -tune zerolatency -g 50 -c:a aac -output_ts_offset 10 -f mp4 -frag_duration 400000 \
+         -movflags +cmaf+frag_keyframe+separate_moof+skip_trailer+frag_discont pipe:1",
+    ));
+    let (pieces, end) = to_end(run.unwrap()).await;
+    assert!(matches!(end.cause, EndCause::InputEnded), "{end:?}");
+    assert_eq!(of_track(&pieces, 0).len(), 15);
+    let cadence = Cadence {
+        segment: Duration::from_secs(4),
+        gop: Duration::from_secs(2),
+        parts: true,
+    };
+    let (inits, segments) = segments(pieces, cadence);
+    let second = u64::from(inits[0].timescale);
+    let times: Vec<_> = segments
+        .iter()
+        .map(|cut| (cut.tracks[0].start, cut.tracks[0].duration))
+        .collect();
+    assert_eq!(
+        times,
+        [(10 * second, 4 * second), (14 * second, 2 * second)]
+    );
+    // The encoder's priming comes before the picture, not instead of it.
+    assert_eq!(segments[0].tracks[1].start, 480_000 - 1024);
+}
+
 #[tokio::test]
 async fn hevc_and_av1_have_their_codec_strings() {
     let folder = tempfile::tempdir().unwrap();
@@ -315,7 +389,7 @@ async fn a_fed_run_ends_with_its_input_and_loses_nothing() {
         if let Some(feed) = kept {
             assert!(feed.write(input.clone()).await.is_err(), "it takes no more");
         }
-        assert_gone(pid);
+        assert_gone(pid).await;
     }
 }
 
@@ -364,7 +438,7 @@ async fn what_ignores_its_end_is_killed_with_its_whole_group() {
         "{end:?}"
     );
     assert_eq!(end.exit, Some(Exit::Signal(9)));
-    assert_gone(pid);
+    assert_gone(pid).await;
 }
 
 #[tokio::test]
@@ -378,7 +452,7 @@ async fn a_stopped_ffmpeg_is_a_stall() {
     let (pieces, end) = to_end(run).await;
     assert!(matches!(end.cause, EndCause::Stalled), "{end:?}");
     assert!(pieces.len() > 1);
-    assert_gone(pid);
+    assert_gone(pid).await;
 }
 
 #[tokio::test]
@@ -400,7 +474,7 @@ async fn a_pause_of_the_input_is_no_stall_but_a_stop_under_input_is() {
     let input_goes_on = async { while feed.write(input.clone()).await.is_ok() {} };
     let (end, ()) = tokio::join!(timeout(HANGS, run.wait()), input_goes_on);
     assert!(matches!(end.unwrap().cause, EndCause::Stalled));
-    assert_gone(pid);
+    assert_gone(pid).await;
 }
 
 #[tokio::test]
@@ -426,7 +500,7 @@ async fn output_that_is_no_mp4_ends_the_run() {
     let (pieces, end) = to_end(run).await;
     assert!(pieces.is_empty());
     assert!(matches!(end.cause, EndCause::BadOutput(_)), "{end:?}");
-    assert_gone(pid);
+    assert_gone(pid).await;
 }
 
 #[tokio::test]
@@ -436,31 +510,21 @@ async fn killed_or_dropped_nothing_is_left() {
     run.kill();
     let end = timeout(HANGS, run.wait()).await.unwrap();
     assert!(matches!(end.cause, EndCause::Killed), "{end:?}");
-    assert_gone(killed);
+    assert_gone(killed).await;
 
     let mut run = Run::start(endless()).unwrap();
     let abandoned = pid(&run);
     drop(run.take_pieces());
     let end = timeout(HANGS, run.wait()).await.unwrap();
     assert!(matches!(end.cause, EndCause::Killed), "{end:?}");
-    assert_gone(abandoned);
+    assert_gone(abandoned).await;
 
     let mut run = Run::start(endless()).unwrap();
     let dropped = pid(&run);
     let mut pieces = run.take_pieces().unwrap();
     drop(run);
     all(&mut pieces).await;
-    gone(dropped).await;
-}
-
-/// Waits until a process that this one cannot wait for is gone.
-async fn gone(pid: Pid) {
-    let gone = async {
-        while kill(pid, None).is_ok() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    timeout(HANGS, gone).await.unwrap();
+    none_lives(|one| one.pid == dropped).await;
 }
 
 #[tokio::test]
@@ -533,38 +597,31 @@ async fn failures_say_what_to_do_next() {
 
 #[tokio::test]
 async fn a_child_does_not_outlive_its_killed_parent() {
-    let mut parent = Command::new(env!("CARGO_BIN_EXE_tied"))
-        .arg("ffmpeg")
-        .args(words(
-            "-nostdin -v error -re -f lavfi -i testsrc2=size=64x48:rate=25",
-        ))
-        .args(words("-c:v libx264 -preset ultrafast"))
-        .args(words(OUTPUT))
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut line = String::new();
-    BufReader::new(parent.stdout.take().unwrap())
-        .read_line(&mut line)
-        .unwrap();
-    let child = Pid::from_raw(line.trim().parse().unwrap());
-    // Killed while it is still the shim, or FFmpeg already: both must go.
-    kill(child, None).unwrap();
-    parent.kill().unwrap();
-    parent.wait().unwrap();
-    // Its new parent, init, reaps it when it pleases: a zombie is dead too.
-    let status = format!("/proc/{child}/stat");
-    let dead = async {
-        while std::fs::read_to_string(&status).is_ok_and(|stat| {
-            !stat
-                .rsplit(')')
-                .next()
-                .is_some_and(|rest| rest.starts_with(" Z"))
-        }) {
-            tokio::time::sleep(Duration::from_millis(5)).await;
+    for as_ffmpeg in [false, true] {
+        let mut parent = Command::new(env!("CARGO_BIN_EXE_tied"))
+            .arg("ffmpeg")
+            .args(words(
+                "-nostdin -v error -re -f lavfi -i testsrc2=size=64x48:rate=25",
+            ))
+            .args(words("-c:v libx264 -preset ultrafast"))
+            .args(words(OUTPUT))
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(parent.stdout.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        let child: i32 = line.trim().parse().unwrap();
+        // At first it is the shim: killed then or later, it has to go.
+        let name = || std::fs::read_to_string(format!("/proc/{child}/comm")).unwrap();
+        while as_ffmpeg && name() != "ffmpeg\n" {
+            tokio::task::yield_now().await;
         }
-    };
-    timeout(HANGS, dead).await.unwrap();
+        parent.kill().unwrap();
+        parent.wait().unwrap();
+        none_lives(|one| one.pid == Pid::from_raw(child)).await;
+    }
 }
 
 #[test]

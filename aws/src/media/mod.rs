@@ -23,4 +23,5 @@ pub use channel::{BeginError, Channel, ChannelError, Init, SegmentTrack};
 pub use file::FileStore;
 pub use finish::{delete_media, end_channel};
 pub use stores::MediaStores;
+pub use store::headers_of;
 pub use store::{MediaStore, OpenError, ProbeError};

@@ -325,18 +325,26 @@ fn is_loopback(url: &str) -> bool {
     }
 }
 
-/// Content type and caching by the kind of object. Playlists change all the
-/// time; a segment's bytes never do once a playlist names it.
-fn attributes(path: &Path) -> Attributes {
+/// Content type and `Cache-Control` of an object, by the end of its name;
+/// `None` for what is none of ours. Playlists change all the time; a
+/// segment's bytes never do once a playlist names it.
+pub fn headers_of(name: &str) -> Option<(&'static str, &'static str)> {
     const LIVE: &str = "max-age=1";
     const FOREVER: &str = "public, max-age=31536000, immutable";
-    let (content_type, caching) = match path.extension() {
-        Some("m3u8") => ("application/vnd.apple.mpegurl", LIVE),
-        Some("mpd") => ("application/dash+xml", LIVE),
-        Some("m4s") => ("video/iso.segment", FOREVER),
-        Some("mp4") => ("video/mp4", FOREVER),
-        Some("json") => ("application/json", "no-store"),
-        _ => return Attributes::default(),
+    let (_, extension) = name.rsplit_once('.')?;
+    Some(match extension {
+        "m3u8" => ("application/vnd.apple.mpegurl", LIVE),
+        "mpd" => ("application/dash+xml", LIVE),
+        "m4s" => ("video/iso.segment", FOREVER),
+        "mp4" => ("video/mp4", FOREVER),
+        "json" => ("application/json", "no-store"),
+        _ => return None,
+    })
+}
+
+fn attributes(path: &Path) -> Attributes {
+    let Some((content_type, caching)) = headers_of(path.as_ref()) else {
+        return Attributes::default();
     };
     Attributes::from_iter([
         (Attribute::ContentType, content_type),

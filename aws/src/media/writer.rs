@@ -127,7 +127,10 @@ impl Writer {
             let known = this.playlists.get(&name);
             let unchanged = known.is_some_and(|k| k.version.is_some() && k.text == text);
             let version = known.and_then(|known| known.version.clone());
-            (!unchanged).then(|| async move {
+            if unchanged {
+                return None;
+            }
+            Some(async move {
                 let written = this.write_playlist(&name, body.into(), version).await;
                 (name, written, text)
             })

@@ -30,12 +30,10 @@ impl Guard {
         }
         let headers = request.headers();
         match &self.token {
-            Some(token) if !shows(headers, token) => Some(Problem::new(
-                StatusCode::UNAUTHORIZED,
+            Some(token) if !shows(headers, token) => Some(Problem::unauthorized(
                 "this server asks for a bearer token: send `Authorization: Bearer TOKEN`",
             )),
-            None if !is_of_this_machine(headers) => Some(Problem::new(
-                StatusCode::FORBIDDEN,
+            None if !is_of_this_machine(headers) => Some(Problem::forbidden(
                 "only this machine may call: start `ezlive up` with --token to call from elsewhere",
             )),
             _ => None,

@@ -65,7 +65,9 @@ async fn media_headers(request: Request, next: Next) -> Response {
     if !response.status().is_success() {
         return response;
     }
-    let (kind, cache) = aws::media::headers_of(&path);
+    let Some((kind, cache)) = aws::media::headers_of(&path) else {
+        return response;
+    };
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(cache));

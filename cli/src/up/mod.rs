@@ -34,12 +34,14 @@ pub use processes::WORKER_COMMAND;
 use processes::Processes;
 use queue::LocalQueue;
 
-use crate::output;
+use crate::client::output::Output;
 
 /// How often the sweep passes, as on AWS.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
 /// How long workers may take at the end to hand their jobs back.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(15);
+/// For people: the JSON is the API's.
+const OUTPUT: Output = Output { json: false };
 /// Exit code where something keeps `up` from starting.
 const EXIT_CANNOT_START: u8 = 2;
 
@@ -57,7 +59,7 @@ pub fn run(args: &UpArgs) -> ExitCode {
     match served {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            output::error_line(&format!("{error:#}"));
+            OUTPUT.note(&format!("ezlive up: {error:#}"));
             ExitCode::from(EXIT_CANNOT_START)
         }
     }
@@ -112,7 +114,7 @@ async fn serve(args: &UpArgs) -> anyhow::Result<()> {
     if !console::is_there() {
         tracing::warn!("built without the console: run `make build` with npm installed to have it");
     }
-    output::line(&format!("ready http://{address}"));
+    OUTPUT.line(&format!("ready http://{address}"))?;
 
     // Children are tied to the thread that starts them: this one.
     loop {

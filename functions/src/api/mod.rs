@@ -38,7 +38,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use extract::{BODY_LIMIT, NoParameters, Parameters};
-use problem::Problem;
+pub use problem::Problem;
 use view::{JobView, Reader};
 
 /// The API and what it works with.

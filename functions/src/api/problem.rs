@@ -51,6 +51,16 @@ const BAD_REQUEST: Kind = (
     "urn:problem-type:ezlive:bad-request",
     "The request can't be read",
 );
+const UNAUTHORIZED: Kind = (
+    StatusCode::UNAUTHORIZED,
+    "urn:problem-type:ezlive:unauthorized",
+    "A token is needed",
+);
+const FORBIDDEN: Kind = (
+    StatusCode::FORBIDDEN,
+    "urn:problem-type:ezlive:forbidden",
+    "The call is not allowed",
+);
 const NOT_FOUND: Kind = (
     StatusCode::NOT_FOUND,
     "urn:problem-type:ezlive:not-found",
@@ -106,6 +116,16 @@ impl Problem {
     /// 400: a parameter, a header or the JSON of the body can't be read.
     pub fn bad_request(detail: impl Into<String>) -> Self {
         Self::new(BAD_REQUEST, detail)
+    }
+
+    /// 401: the token is missing or wrong.
+    pub fn unauthorized(detail: impl Into<String>) -> Self {
+        Self::new(UNAUTHORIZED, detail)
+    }
+
+    /// 403: whoever calls may not.
+    pub fn forbidden(detail: impl Into<String>) -> Self {
+        Self::new(FORBIDDEN, detail)
     }
 
     /// 404.

@@ -30,7 +30,7 @@ const EXIT_ORPHANED: i32 = 125;
 /// Exit code where the program could not be executed, as a shell's.
 const EXIT_CANNOT_EXECUTE: i32 = 126;
 /// Exit code where there is no such program, as a shell's.
-pub(super) const EXIT_NOT_FOUND: i32 = 127;
+pub const EXIT_NOT_FOUND: i32 = 127;
 
 /// Begins every line that the shim writes to standard error.
 pub(super) const PREFIX: &str = "exec-tied: ";

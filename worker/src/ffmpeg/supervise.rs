@@ -120,9 +120,12 @@ impl Supervisor {
         }
     }
 
-    /// Kills the process for a reason; the first reason stays.
+    /// Kills the process for a reason. The first reason stays, but that it was
+    /// to finish, which it now does not.
     fn kill(&self, ending: &mut Option<EndCause>, cause: EndCause) {
-        ending.get_or_insert(cause);
+        if matches!(ending, None | Some(EndCause::Finished { .. })) {
+            *ending = Some(cause);
+        }
         self.process.signal(Signal::SIGKILL);
     }
 

@@ -1,0 +1,191 @@
+//! `ezlive doctor`: whether this machine has what `ezlive up` needs, and what
+//! to do where it hasn't.
+
+mod ffmpeg;
+mod machine;
+
+use std::net::SocketAddr;
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use serde::Serialize;
+
+use super::api::ApiClient;
+use super::failure::Failure;
+use super::help;
+use super::output::{self, Output, paint};
+
+/// Arguments of `ezlive doctor`.
+#[derive(Debug, Args)]
+#[command(after_help = help::DOCTOR)]
+pub struct DoctorArgs {
+    /// The folder that `ezlive up` is to keep its data in
+    #[arg(long, value_name = "DIR", default_value = "ezlive-data")]
+    data: PathBuf,
+    /// Where `ezlive up` is to listen
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:1080")]
+    listen: SocketAddr,
+    /// The ports for RTMP ingest
+    #[arg(long, value_name = "FROM-TO", default_value = "1935-1999", value_parser = port_range)]
+    rtmp_ports: RangeInclusive<u16>,
+}
+
+/// How a check came out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// As it should be.
+    Ok,
+    /// It will do for some things.
+    Warning,
+    /// `ezlive up` can't work so.
+    Fault,
+}
+
+/// One thing that was looked at.
+#[derive(Debug, Clone, Serialize)]
+pub struct Check {
+    name: &'static str,
+    status: Status,
+    detail: String,
+    /// What to do about it; null where all is well.
+    remedy: Option<String>,
+}
+
+impl Check {
+    fn ok(name: &'static str, detail: impl Into<String>) -> Self {
+        Self {
+            name,
+            status: Status::Ok,
+            detail: detail.into(),
+            remedy: None,
+        }
+    }
+
+    fn warning(name: &'static str, detail: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self {
+            name,
+            status: Status::Warning,
+            detail: detail.into(),
+            remedy: Some(remedy.into()),
+        }
+    }
+
+    fn fault(name: &'static str, detail: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self {
+            name,
+            status: Status::Fault,
+            detail: detail.into(),
+            remedy: Some(remedy.into()),
+        }
+    }
+}
+
+/// Looks at everything and prints what it finds; exit code 0 without faults,
+/// else 1.
+///
+/// # Errors
+/// [`Failure::Output`].
+pub async fn run(api: &ApiClient, output: &Output, args: &DoctorArgs) -> Result<ExitCode, Failure> {
+    let mut checks = ffmpeg::checks().await;
+    let api_check = check_api(api).await;
+    checks.push(machine::listen_port(
+        args.listen,
+        api_check.status == Status::Ok,
+    ));
+    checks.push(machine::rtmp_ports(
+        args.listen.ip(),
+        args.rtmp_ports.clone(),
+    ));
+    checks.push(machine::data_folder(&args.data));
+    checks.push(api_check);
+
+    let good = checks.iter().all(|check| check.status != Status::Fault);
+    if output.json {
+        output.document(&serde_json::json!({ "ok": good, "checks": checks }))?;
+    } else {
+        for check in &checks {
+            output.line(&in_words(check))?;
+        }
+    }
+    Ok(if good {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+fn in_words(check: &Check) -> String {
+    let mark = match check.status {
+        Status::Ok => paint(output::GREEN, "✓"),
+        Status::Warning => paint(output::YELLOW, "!"),
+        Status::Fault => paint(output::RED, "✗"),
+    };
+    let remedy = check
+        .remedy
+        .as_deref()
+        .map(|remedy| format!("\n  → {remedy}"));
+    format!(
+        "{mark} {}: {}{}",
+        check.name,
+        output::clean(&check.detail),
+        remedy.unwrap_or_default()
+    )
+}
+
+/// Whether the API answers. That nothing runs yet is no fault, unless a URL
+/// other than the default says that it should.
+async fn check_api(api: &ApiClient) -> Check {
+    const NAME: &str = "API";
+    let url = api.shown_url();
+    match api.health().await {
+        Ok(_) => Check::ok(NAME, format!("answers at {url}")),
+        Err(Failure::Unreachable { why, .. }) if api.is_default() => Check::warning(
+            NAME,
+            format!("nothing at {url}: {why}"),
+            "Start it: ezlive up",
+        ),
+        Err(Failure::Unreachable { why, .. }) => Check::fault(
+            NAME,
+            format!("no answer from {url}: {why}"),
+            "Check --url or EZLIVE_URL, and that it runs.",
+        ),
+        Err(other) => {
+            let text = other.to_string();
+            let first = text.lines().next().unwrap_or_default().to_owned();
+            Check::fault(NAME, first, "Name the API with --url or EZLIVE_URL.")
+        }
+    }
+}
+
+fn port_range(text: &str) -> Result<RangeInclusive<u16>, String> {
+    let (from, to) = text.split_once('-').unwrap_or((text, text));
+    let port = |text: &str| {
+        text.parse::<u16>()
+            .ok()
+            .filter(|&port| port > 0)
+            .ok_or(format!("{text:?} is no port"))
+    };
+    let (from, to) = (port(from)?, port(to)?);
+    if from > to {
+        Err("write it as FROM-TO, like 1935-1999".to_owned())
+    } else {
+        Ok(from..=to)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn port_ranges_are_read() {
+        assert_eq!(port_range("1935-1999"), Ok(1935..=1999));
+        assert_eq!(port_range("1935"), Ok(1935..=1935));
+        for wrong in ["", "0-5", "5-4", "1-99999", "a-b", "1-2-3"] {
+            assert!(port_range(wrong).is_err(), "{wrong}");
+        }
+    }
+}

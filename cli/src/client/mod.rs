@@ -1,0 +1,150 @@
+//! The client commands: each is a few calls of the API and what a person, or
+//! a script, wants to see of the answers.
+
+mod api;
+mod create;
+mod doctor;
+mod failure;
+mod get;
+pub mod help;
+mod list;
+mod manage;
+pub(crate) mod output;
+mod plan;
+mod publish;
+mod resolve;
+mod signals;
+mod types;
+mod watch;
+mod workers;
+
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+use url::Url;
+
+use api::ApiClient;
+use failure::Failure;
+use output::Output;
+
+/// What every client command takes.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Options of every command")]
+pub struct GlobalArgs {
+    /// Where the API is
+    #[arg(long, global = true, env = "EZLIVE_URL",
+        hide_env_values = true, default_value = api::DEFAULT_URL, value_name = "URL", value_parser = api_url)]
+    pub url: Url,
+    /// The API's bearer token; better given as EZLIVE_TOKEN, where process lists don't show it
+    #[arg(
+        long,
+        global = true,
+        env = "EZLIVE_TOKEN",
+        hide_env_values = true,
+        value_name = "TOKEN"
+    )]
+    pub token: Option<String>,
+    /// Print the API's JSON instead of text for people
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// No colours; so does a NO_COLOR in the environment, or output that is no terminal
+    #[arg(long, global = true)]
+    pub no_color: bool,
+}
+
+/// A command of the client.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Create a job from a file
+    Create(create::CreateArgs),
+    /// List jobs, newest first
+    List(list::ListArgs),
+    /// Show a job
+    Get(get::GetArgs),
+    /// Show what has happened to a job
+    Events(get::EventsArgs),
+    /// Follow a job until it ends
+    Watch(watch::WatchArgs),
+    /// Stop a job: its worker is freed and its playlists end
+    Stop(manage::ChangeArgs),
+    /// Pause a job: worker, ingest address and playlists are kept
+    Pause(manage::ChangeArgs),
+    /// Resume a paused or stopped job
+    Resume(manage::ChangeArgs),
+    /// Delete a stopped or failed job
+    Delete(manage::DeleteArgs),
+    /// Check a spec and print the FFmpeg command it would run
+    Plan(plan::PlanArgs),
+    /// Push a file, or a test picture with a clock, to a job
+    Publish(publish::PublishArgs),
+    /// See the workers
+    #[command(subcommand)]
+    Workers(workers::WorkersCommand),
+    /// Check that this machine has what ezlive needs
+    Doctor(doctor::DoctorArgs),
+}
+
+/// Runs a command and says how it went.
+pub fn run(global: &GlobalArgs, command: Command) -> ExitCode {
+    if global.no_color {
+        anstream::ColorChoice::Never.write_global();
+    }
+    let output = Output { json: global.json };
+    let result = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(Failure::Runtime)
+        .and_then(|runtime| runtime.block_on(dispatch(global, &output, command)));
+    match result {
+        Ok(code) => code,
+        Err(failure) => {
+            output.failure(&failure);
+            failure.exit_code()
+        }
+    }
+}
+
+async fn dispatch(
+    global: &GlobalArgs,
+    output: &Output,
+    command: Command,
+) -> Result<ExitCode, Failure> {
+    // Fails only where it was installed before, which is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let api = ApiClient::new(global.url.clone(), global.token.as_deref())?;
+    let command = match command {
+        // It has a child to end, so it sees to signals itself.
+        Command::Publish(args) => return publish::run(&api, output, &args).await,
+        Command::Doctor(args) => return doctor::run(&api, output, &args).await,
+        other => simple(&api, output, other),
+    };
+    tokio::select! {
+        done = command => done.map(|()| ExitCode::SUCCESS),
+        signal = signals::next() => Err(Failure::Interrupted(signal?)),
+    }
+}
+
+async fn simple(api: &ApiClient, output: &Output, command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Create(args) => create::run(api, output, &args).await,
+        Command::List(args) => list::run(api, output, &args).await,
+        Command::Get(args) => get::run(api, output, &args).await,
+        Command::Events(args) => get::events(api, output, &args).await,
+        Command::Watch(args) => watch::run(api, output, &args).await,
+        Command::Stop(args) => manage::change(api, output, &args, manage::Change::Stop).await,
+        Command::Pause(args) => manage::change(api, output, &args, manage::Change::Pause).await,
+        Command::Resume(args) => manage::change(api, output, &args, manage::Change::Resume).await,
+        Command::Delete(args) => manage::delete(api, output, &args).await,
+        Command::Plan(args) => plan::run(api, output, &args).await,
+        Command::Workers(command) => workers::run(api, output, &command).await,
+        Command::Publish(_) | Command::Doctor(_) => Ok(()),
+    }
+}
+
+fn api_url(text: &str) -> Result<Url, String> {
+    let url = Url::parse(text).map_err(|error| format!("{error}; write it as http://HOST:PORT"))?;
+    match url.scheme() {
+        "http" | "https" if url.has_host() => Ok(url),
+        other => Err(format!("{other}: is neither http: nor https:")),
+    }
+}

@@ -1,0 +1,152 @@
+//! `ezlive publish`: pushes a file or the test picture to a job's ingest.
+
+mod ffmpeg;
+mod source;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Args;
+use tokio::time::Instant;
+
+use super::api::ApiClient;
+use super::failure::Failure;
+use super::output::{self, Output, status_line};
+use super::types::{Ingest, Job};
+use super::{help, resolve, signals};
+use crate::test_picture::{FrameRate, Size};
+
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+/// A worker that listens says so with its first report in that state, one
+/// that pulls never does.
+const LOOKS_TO_BE_SURE: u32 = 6;
+
+/// Arguments of `ezlive publish`.
+#[derive(Debug, Args)]
+#[command(after_help = help::PUBLISH)]
+pub struct PublishArgs {
+    /// The job: its id, or the start or end of it
+    job: String,
+    /// What to push [default: a test picture with a clock and a beep]
+    file: Option<PathBuf>,
+    /// Picture size [default: the file's; of the test picture 1280x720]
+    #[arg(long, value_name = "WIDTHxHEIGHT")]
+    size: Option<Size>,
+    /// Frames per second, as 25 or 30000/1001 [default: the file's; of the test picture 25]
+    #[arg(long, value_name = "RATE")]
+    fps: Option<FrameRate>,
+    /// Begin the file again at its end
+    #[arg(long = "loop", requires = "file")]
+    repeat: bool,
+    /// How long to wait for the ingest address, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 200)]
+    timeout: u64,
+}
+
+/// Pushes until the source ends, FFmpeg fails, or a signal comes.
+///
+/// # Errors
+/// [`Failure::Job`] where the job has no use for a push,
+/// [`Failure::Interrupted`] for a signal, [`Failure::Local`] without FFmpeg,
+/// and what the API says.
+pub async fn run(
+    api: &ApiClient,
+    output: &Output,
+    args: &PublishArgs,
+) -> Result<ExitCode, Failure> {
+    let prepared = async {
+        let source = source::arguments(args).await?;
+        let id = resolve::job(api, &args.job).await?;
+        let ingest = wait_for_ingest(api, output, &id, Duration::from_secs(args.timeout)).await?;
+        Ok::<_, Failure>((source, ingest))
+    };
+    let (source, ingest) = tokio::select! {
+        prepared = prepared => prepared?,
+        signal = signals::next() => return Err(Failure::Interrupted(signal?)),
+    };
+    let target = target_url(&ingest)?;
+    output.note(&format!(
+        "publishing to {}; Ctrl-C ends it",
+        output::clean(&ingest.url)
+    ));
+    ffmpeg::run(output, &source, &target, &ingest.stream_key).await
+}
+
+/// Waits until a worker listens for this job.
+async fn wait_for_ingest(
+    api: &ApiClient,
+    output: &Output,
+    id: &str,
+    timeout: Duration,
+) -> Result<Ingest, Failure> {
+    let live = output.live_line();
+    let deadline = Instant::now() + timeout;
+    let mut said = String::new();
+    let mut looks_at_work = 0;
+    loop {
+        let job = api.job(id).await?.body;
+        if job.is_over() {
+            return Err(Failure::Job(format!(
+                "the job is {}{}\n  `ezlive resume {id}` brings it back.",
+                job.state,
+                job.because()
+            )));
+        }
+        let at_work = matches!(job.state.as_str(), "running" | "streaming");
+        looks_at_work = if at_work && job.ingest.is_none() {
+            looks_at_work + 1
+        } else {
+            0
+        };
+        if looks_at_work == LOOKS_TO_BE_SURE {
+            return Err(Failure::Job(
+                "the job pulls its input itself; there is nothing to publish to".to_owned(),
+            ));
+        }
+        if let Some(ingest) = job.ingest {
+            return Ok(ingest);
+        }
+        if Instant::now() >= deadline {
+            let waited = timeout.as_secs();
+            return Err(Failure::Job(format!(
+                "no ingest address after {waited} s: the job is {}{}",
+                job.state,
+                job.because()
+            )));
+        }
+        live.set(&format!(
+            "waiting for the ingest address: {}",
+            status_line(&job)
+        ));
+        if !live.is_on() && said != job.state {
+            say_waiting(output, &job);
+            said = job.state;
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+fn say_waiting(output: &Output, job: &Job) {
+    output.note(&format!(
+        "waiting for the ingest address: the job is {}{}",
+        output::clean(&job.state),
+        output::clean(&job.because())
+    ));
+}
+
+/// The URL that FFmpeg pushes to; a secret, as it ends in the stream key.
+fn target_url(ingest: &Ingest) -> Result<String, Failure> {
+    match ingest.protocol.as_deref().unwrap_or("rtmp") {
+        "rtmp" | "rtmps" => Ok(format!(
+            "{}/{}",
+            ingest.url.trim_end_matches('/'),
+            ingest.stream_key
+        )),
+        other => Err(Failure::Job(format!(
+            "the job takes {}, which this command does not speak",
+            output::clean(other)
+        ))),
+    }
+}

@@ -1,0 +1,55 @@
+// Asking again and again, gently.
+import { nextDelay } from './backoff.js';
+
+function delay(ms, signals) {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, ms);
+    const early = () => {
+      clearTimeout(timer);
+      resolve();
+    };
+    for (const signal of signals) signal.addEventListener('abort', early, { once: true });
+  });
+}
+
+function visible(signal) {
+  if (!document.hidden) return Promise.resolve();
+  return new Promise((resolve) => {
+    const listening = new AbortController();
+    const done = () => {
+      listening.abort();
+      resolve();
+    };
+    document.addEventListener('visibilitychange', () => document.hidden || done(), { signal: listening.signal });
+    signal.addEventListener('abort', done, { signal: listening.signal });
+  });
+}
+
+/**
+ * Runs `task` every `interval` milliseconds until `signal` aborts: less often
+ * while it fails, never while the tab is hidden, at once when it is shown
+ * again. Gives a function that makes it run now.
+ */
+export function poll(task, { signal, interval = 2000 }) {
+  let wake = new AbortController();
+  const loop = async () => {
+    let failures = 0;
+    while (!signal.aborted) {
+      wake = new AbortController();
+      try {
+        await task();
+        failures = 0;
+      } catch (error) {
+        if (signal.aborted) return;
+        if (error.name !== 'ApiError') throw error;
+        // The page is mounted anew once there is a token.
+        if (error.status === 401) return;
+        failures += 1;
+      }
+      if (!wake.signal.aborted) await delay(nextDelay(failures, interval), [signal, wake.signal]);
+      await visible(signal);
+    }
+  };
+  loop();
+  return () => wake.abort();
+}
