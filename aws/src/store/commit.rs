@@ -6,7 +6,7 @@ use domain::job::Transition;
 use domain::worker::{Booking, Worker};
 use jiff::Timestamp;
 
-use super::error::failed_conditions;
+use super::error::{failed_conditions, met_another};
 use super::item::{doc, event_item, index_state, n, s, worker_item};
 use super::tables::{EXPIRES_AT, key};
 use super::{CommitError, Store, StoreError};
@@ -80,6 +80,7 @@ impl Store {
             Some([true, ..]) => Err(CommitError::JobChanged),
             Some([_, _, true, ..]) => Err(CommitError::WorkerChanged),
             Some([_, _, _, true]) => Err(CommitError::FleetFull),
+            None if met_another(&error) => Err(CommitError::JobChanged),
             _ => Err(StoreError::of(error).into()),
         }
     }
@@ -107,6 +108,7 @@ impl Store {
         match failed_conditions(&error).as_deref() {
             Some([true, ..]) => Err(CommitError::WorkerChanged),
             Some([_, true]) => Err(CommitError::FleetFull),
+            None if met_another(&error) => Err(CommitError::WorkerChanged),
             _ => Err(StoreError::of(error).into()),
         }
     }

@@ -69,6 +69,59 @@ pub(super) fn failed_conditions<R>(
         .iter()
         .map(|reason| reason.code() == Some("ConditionalCheckFailed"))
         .collect();
-    // Without a failed condition it was a conflict with another transaction.
     failed.contains(&true).then_some(failed)
+}
+
+/// Whether a transaction was cancelled, with none of its conditions failed,
+/// because another one was writing the same records: it may be tried again
+/// at once. The SDK doesn't do so by itself.
+pub(super) fn met_another<R>(error: &SdkError<TransactWriteItemsError, R>) -> bool {
+    let Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) =
+        error.as_service_error()
+    else {
+        return false;
+    };
+    let reasons = cancelled.cancellation_reasons();
+    failed_conditions(error).is_none()
+        && reasons
+            .iter()
+            .any(|reason| reason.code() == Some("TransactionConflict"))
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_dynamodb::types::CancellationReason;
+    use aws_sdk_dynamodb::types::error::TransactionCanceledException;
+
+    use super::*;
+
+    fn cancelled(codes: &[&str]) -> SdkError<TransactWriteItemsError, ()> {
+        let reasons = codes
+            .iter()
+            .map(|code| CancellationReason::builder().code(*code).build());
+        let exception = TransactionCanceledException::builder()
+            .set_cancellation_reasons(Some(reasons.collect()))
+            .build();
+        let error = TransactWriteItemsError::TransactionCanceledException(exception);
+        SdkError::service_error(error, ())
+    }
+
+    /// The embedded database writes one transaction after the other and never
+    /// says `TransactionConflict`; DynamoDB does.
+    #[test]
+    fn a_failed_condition_is_told_from_a_meeting_of_transactions() {
+        let (failed, met, none) = ("ConditionalCheckFailed", "TransactionConflict", "None");
+        let condition = cancelled(&[none, failed]);
+        assert_eq!(failed_conditions(&condition), Some(vec![false, true]));
+        assert!(!met_another(&condition));
+        let both = cancelled(&[met, failed]);
+        assert_eq!(failed_conditions(&both), Some(vec![false, true]));
+        assert!(!met_another(&both));
+        let meeting = cancelled(&[none, met]);
+        assert_eq!(failed_conditions(&meeting), None);
+        assert!(met_another(&meeting));
+        let busy = cancelled(&["ThrottlingError", none]);
+        assert_eq!(failed_conditions(&busy), None);
+        assert!(!met_another(&busy));
+    }
 }

@@ -4,7 +4,7 @@ use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, TransactWriteItem};
 use domain::ids::JobId;
 use domain::job::{Job, JobState};
 
-use super::error::failed_conditions;
+use super::error::{failed_conditions, met_another};
 use super::item::{DELETING, Item, event_item, job_item, n, readable, s, stored_job, string};
 use super::tables::{BY_STATE, EXPIRES_AT, key};
 use super::{CommitError, Store, StoreError};
@@ -56,7 +56,8 @@ impl Store {
     /// Writes a new job, its first event, and the idempotency record.
     ///
     /// # Errors
-    /// [`StoreError`]; then nothing was written.
+    /// [`StoreError`]; then nothing was written. [`StoreError::Conflict`]: the
+    /// same key is being written by another request just now.
     pub async fn create_job(
         &self,
         job: &Job,
@@ -100,6 +101,7 @@ impl Store {
             (Some(failed), Some(idempotency)) if failed.get(2) == Some(&true) => {
                 self.created_before(idempotency).await
             }
+            _ if met_another(&error) => Err(StoreError::Conflict),
             _ => Err(StoreError::of(error)),
         }
     }
@@ -240,6 +242,7 @@ impl Store {
         if let Err(error) = sent {
             return Err(match failed_conditions(&error) {
                 Some(_) => CommitError::JobChanged,
+                None if met_another(&error) => CommitError::JobChanged,
                 None => StoreError::of(error).into(),
             });
         }

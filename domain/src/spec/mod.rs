@@ -29,7 +29,9 @@ mod warn;
 mod weight;
 
 use serde::{Serialize, Serializer};
-use utoipa::ToSchema;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
+use utoipa::{PartialSchema, ToSchema};
 
 pub use address::{NetworkError, OperatorPolicy, is_forbidden_address};
 pub use fault::{Fault, Faults, Warning};
@@ -71,23 +73,40 @@ impl Input {
 }
 
 /// Where the input comes from.
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum Source {
     /// A publisher pushes RTMP to the worker. The URL is what the client
     /// wrote (loopback or 0.0.0.0), of which app and port are a wish.
     Push {
         /// The client's own spelling, as `rtmp://127.0.0.1:1935/live/app`.
-        #[schema(value_type = String)]
         url: PushUrl,
     },
     /// The worker fetches the input.
     Pull {
         /// A URL with an allow-listed scheme and no forbidden literal address.
-        #[schema(value_type = String)]
         url: PullUrl,
     },
 }
+
+/// One property for either: only its text tells push from pull, so a schema
+/// of alternatives would be an ambiguous one.
+impl PartialSchema for Source {
+    fn schema() -> RefOr<Schema> {
+        let url = ObjectBuilder::new()
+            .schema_type(Type::String)
+            .description(Some(
+                "Where the input comes from: pushed to the worker (an RTMP URL on loopback or \
+                 0.0.0.0, as `rtmp://127.0.0.1:1935/live/app`) or pulled by it (any other)",
+            ));
+        ObjectBuilder::new()
+            .property("url", url)
+            .required("url")
+            .into()
+    }
+}
+
+impl ToSchema for Source {}
 
 /// What a job makes of its input.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]

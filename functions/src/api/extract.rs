@@ -35,7 +35,7 @@ impl<S: Send + Sync> FromRequestParts<S> for JobPath {
         let text = id(parts, state).await;
         text.and_then(|text| JobId::parse(&text))
             .map(Self)
-            .ok_or_else(|| no_job())
+            .ok_or_else(no_job)
     }
 }
 
@@ -49,7 +49,7 @@ impl<S: Send + Sync> FromRequestParts<S> for WorkerPath {
         let text = id(parts, state).await;
         text.and_then(|text| WorkerId::parse(&text))
             .map(Self)
-            .ok_or_else(|| no_worker())
+            .ok_or_else(no_worker)
     }
 }
 

@@ -6,10 +6,13 @@
 //! and annotations are also the OpenAPI document: a route can't be served
 //! without being in it.
 
+mod create;
+mod delete;
 mod dry_run;
 mod extract;
 mod follow_up;
 mod jobs;
+mod list;
 mod openapi;
 mod problem;
 mod step;
@@ -95,10 +98,10 @@ impl Api {
 /// Every route of the API.
 pub fn router(api: Api) -> Router {
     let (routes, document) = OpenApiRouter::with_openapi(openapi::base())
-        .routes(routes!(jobs::create, jobs::list))
-        .routes(routes!(jobs::create_live_job))
-        .routes(routes!(jobs::get, jobs::replace_spec, jobs::delete))
-        .routes(routes!(jobs::events))
+        .routes(routes!(create::create, list::jobs))
+        .routes(routes!(create::create_live_job))
+        .routes(routes!(jobs::get, jobs::replace_spec, delete::delete))
+        .routes(routes!(list::events))
         .routes(routes!(wishes::stop))
         .routes(routes!(wishes::pause))
         .routes(routes!(wishes::resume))

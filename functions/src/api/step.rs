@@ -11,7 +11,7 @@ use super::problem::Problem;
 
 /// How often a step is tried before the client is asked to. Each time
 /// somebody else got on, so in practice once or twice is enough.
-const TRIES: usize = 10;
+pub(super) const TRIES: usize = 10;
 
 /// A step was not taken.
 pub(super) enum StepError {

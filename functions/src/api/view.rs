@@ -20,18 +20,21 @@ pub struct JobView {
     /// What its client wants.
     desired: Desired,
     /// Why it stands there, where that needs a word.
+    #[schema(required)]
     reason: Option<Reason>,
     /// What was asked for, with every default filled in. In lists, a pulled
     /// URL is shown without credentials and query.
     #[schema(value_type = Spec)]
-    spec: Value,
+    spec: SpecView,
     /// What its client should think about.
     warnings: Vec<Warning>,
     /// Where to push; null for a pulled input and until the worker listens.
+    #[schema(required)]
     ingest: Option<IngestView>,
     /// Where to play.
     playback: PlaybackView,
     /// The worker it is booked on.
+    #[schema(required)]
     worker_id: Option<WorkerId>,
     /// The number of its newest placement; 0 before the first.
     attempt: u64,
@@ -43,6 +46,16 @@ pub struct JobView {
     /// When it last changed.
     #[schema(value_type = String, format = DateTime)]
     updated_at: Timestamp,
+}
+
+/// A spec, with its secrets or without.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)]
+enum SpecView {
+    /// As it is.
+    Whole(Spec),
+    /// As JSON, which it is no spec in any more.
+    Redacted(Value),
 }
 
 /// Where a publisher pushes to.
@@ -78,9 +91,11 @@ pub struct StatsView {
     /// Media seconds encoded per second: 1.0 is real time.
     speed: f64,
     /// What comes in; null without input.
+    #[schema(required)]
     input: Option<InputStats>,
     /// How old the newest segment is, in milliseconds; null without a worker
     /// and before the first segment.
+    #[schema(required)]
     last_segment_age_ms: Option<u64>,
     /// Frames that the encoder dropped.
     dropped_frames: u64,
@@ -124,7 +139,7 @@ impl JobView {
             state: job.state,
             desired: job.desired,
             reason: job.reason.clone(),
-            spec: spec(&job.spec, reader)?,
+            spec: SpecView::new(&job.spec, reader)?,
             warnings: job.spec.warnings(),
             ingest: job.ingest.as_ref().map(|ingest| IngestView {
                 protocol: ingest.protocol.clone(),
@@ -144,15 +159,18 @@ impl JobView {
     }
 }
 
-fn spec(spec: &Spec, reader: Reader) -> Result<Value, serde_json::Error> {
-    let mut value = serde_json::to_value(spec)?;
-    if reader == Reader::Lister
-        && let Source::Pull { url } = &spec.input.source
-    {
-        // `Display` of a pulled URL leaves out its secrets.
-        value["input"]["url"] = url.to_string().into();
+impl SpecView {
+    fn new(spec: &Spec, reader: Reader) -> Result<Self, serde_json::Error> {
+        let Source::Pull { url } = &spec.input.source else {
+            return Ok(Self::Whole(spec.clone()));
+        };
+        if reader == Reader::Owner {
+            return Ok(Self::Whole(spec.clone()));
+        }
+        let mut value = serde_json::to_value(spec)?;
+        value["input"]["url"] = url.redacted().into();
+        Ok(Self::Redacted(value))
     }
-    Ok(value)
 }
 
 impl StatsView {
@@ -199,12 +217,15 @@ pub struct WorkerView {
     /// What it was launched with.
     size: WorkerSize,
     /// The job it is booked for.
+    #[schema(required)]
     job_id: Option<JobId>,
     /// Which attempt of that job.
+    #[schema(required)]
     attempt: Option<u64>,
     /// Grows by one with each beat; 0 until it has registered.
     beat: u64,
     /// Its ECS task or process, once launched.
+    #[schema(required)]
     task: Option<String>,
     /// When it was booked or launched first.
     #[schema(value_type = String, format = DateTime)]

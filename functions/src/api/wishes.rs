@@ -54,7 +54,6 @@ async fn wish(api: &Api, id: &JobId, host: &Host, desired: Desired) -> Answer {
         (status = 200, description = "It has stopped or is stopping already", body = JobView),
         (status = 202, description = "It will stop", body = JobView),
         (status = 404, description = "No such job", body = Problem, content_type = PROBLEM_JSON),
-        (status = 409, description = "Its state does not allow this", body = Problem, content_type = PROBLEM_JSON),
     )
 )]
 pub(super) async fn stop(
@@ -120,7 +119,6 @@ pub(super) async fn resume(
     responses(
         (status = 200, description = "It has a new key", body = JobView),
         (status = 404, description = "No such job", body = Problem, content_type = PROBLEM_JSON),
-        (status = 409, description = "Its state does not allow this", body = Problem, content_type = PROBLEM_JSON),
     )
 )]
 pub(super) async fn rotate_stream_key(

@@ -43,8 +43,14 @@ async fn the_fleet_is_listed_and_a_worker_is_shown() {
     let mut both = vec![booked.clone(), idle.clone()];
     both.sort();
     assert_eq!(listed(&api, "").await, both);
-    assert_eq!(listed(&api, "?state=booked").await, [booked.clone()]);
-    assert_eq!(listed(&api, "?state=idle").await, [idle.clone()]);
+    assert_eq!(
+        listed(&api, "?state=booked").await,
+        std::slice::from_ref(&booked)
+    );
+    assert_eq!(
+        listed(&api, "?state=idle").await,
+        std::slice::from_ref(&idle)
+    );
     assert!(listed(&api, "?state=closed").await.is_empty());
 
     let shown = api.get(&format!("/workers/{idle}")).await;
