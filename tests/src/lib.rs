@@ -1,3 +1,6 @@
 //! What crosses components: end to end, faults, benches.
 
+pub mod api;
 pub mod fake;
+pub mod machine;
+pub mod publisher;
