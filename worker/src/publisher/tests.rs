@@ -238,7 +238,7 @@ async fn a_fenced_publisher_ends_at_once_with_all_that_waits() {
     publisher.intake().segment(segment(0));
     publisher.flush().await;
     let store = MediaStore::new(Arc::new(world.checked.clone()));
-    end_channel(store, &world.config.job, 2, Timestamp::now())
+    end_channel(store, &world.config.job, 2, &Timestamp::now)
         .await
         .unwrap();
     publisher.intake().segment(segment(1));
