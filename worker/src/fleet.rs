@@ -56,11 +56,19 @@ impl Member {
                     Found::Leave => return self.leave().await,
                 },
             };
-            attempt::serve(&self, booking).await;
-            match self.store.worker(&self.config.id).await? {
-                Some(record) if record.state != WorkerState::Closed => worker = record,
-                _ => return Ok(()),
+            attempt::serve(&self, booking.clone()).await;
+            let record = self.store.worker(&self.config.id).await?;
+            let Some(record) = record.filter(|record| record.state != WorkerState::Closed) else {
+                return Ok(());
+            };
+            // Fenced, or kept from reading the job. An attempt is served but
+            // once: its objects' names are taken. With this process gone the
+            // job goes on at once, as the next attempt.
+            if record.booking.as_ref() == Some(&booking) {
+                tracing::warn!(job_id = %booking.job, "left with the attempt in hand");
+                return Ok(());
             }
+            worker = record;
         }
     }
 
