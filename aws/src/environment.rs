@@ -69,17 +69,32 @@ pub fn seconds(variable: &'static str, default: Duration) -> Result<Duration, En
     })
 }
 
-/// The protocol's times: `EZLIVE_LEASE`, `EZLIVE_LAUNCH_DEADLINE` and
-/// `EZLIVE_STOP_GRACE`, in seconds.
+/// The protocol's times: `EZLIVE_LEASE` (see [`Timing::LEASES`]),
+/// `EZLIVE_LAUNCH_DEADLINE` and `EZLIVE_STOP_GRACE`, in seconds.
 ///
 /// # Errors
 /// [`EnvironmentError`].
 pub fn timing() -> Result<Timing, EnvironmentError> {
     let default = Timing::default();
     Ok(Timing {
-        lease: seconds("EZLIVE_LEASE", default.lease)?,
+        lease: lease(seconds("EZLIVE_LEASE", default.lease)?)?,
         launch_deadline: seconds("EZLIVE_LAUNCH_DEADLINE", default.launch_deadline)?,
         stop_grace: seconds("EZLIVE_STOP_GRACE", default.stop_grace)?,
+    })
+}
+
+fn lease(lease: Duration) -> Result<Duration, EnvironmentError> {
+    if Timing::LEASES.contains(&lease) {
+        return Ok(lease);
+    }
+    let (least, most) = (Timing::LEASES.start(), Timing::LEASES.end());
+    Err(EnvironmentError {
+        variable: "EZLIVE_LEASE",
+        fault: format!(
+            "must be from {} to {} seconds",
+            least.as_secs(),
+            most.as_secs()
+        ),
     })
 }
 

@@ -3,6 +3,7 @@
 //!
 //! No decision compares clocks: liveness is "the beat moved between looks".
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use crate::job::{Desired, Job, JobState, Reason, ReasonCode};
@@ -34,6 +35,11 @@ impl Default for Timing {
 pub const LOOKS_PER_LEASE: u32 = 4;
 
 impl Timing {
+    /// The leases that an operator may set. A shorter one would take busy
+    /// workers for dead; with a longer one the looks would be so far apart
+    /// that the sweep, each minute, takes their chain for lost.
+    pub const LEASES: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(60);
+
     /// The time between two looks at a worker.
     pub fn look_interval(&self) -> Duration {
         self.lease / LOOKS_PER_LEASE
@@ -271,3 +277,6 @@ pub fn assignment_of(job: &Job) -> Assignment {
 fn is_booting(worker: Option<&Worker>) -> bool {
     worker.is_some_and(|worker| worker.state == WorkerState::Booting)
 }
+
+#[cfg(test)]
+mod tests;

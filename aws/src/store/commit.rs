@@ -166,12 +166,15 @@ impl Store {
                     .map_err(misbuilt)?;
                 return Ok(Some(TransactWriteItem::builder().put(put).build()));
             }
+            // A booking moves the beat: a `Close` of the idle worker, on
+            // condition of the beat seen before, must not hit the booked one.
             WorkerChange::Book { worker, booking } => update(worker)
                 .update_expression(
                     "SET #state = :booked, booking_job = :job, booking_attempt = :attempt, \
-                     updated_at = :now REMOVE idle, stats",
+                     updated_at = :now, beat = beat + :one REMOVE idle, stats",
                 )
                 .condition_expression("#state = :idle")
+                .expression_attribute_values(":one", n(1))
                 .expression_attribute_values(":booked", s("booked"))
                 .expression_attribute_values(":idle", s("idle"))
                 .expression_attribute_values(":job", s(booking.job.as_str()))
@@ -195,6 +198,8 @@ impl Store {
                     None => "attribute_exists(worker_id) AND #state <> :closed",
                 };
                 let expires = now.as_second() + CLOSED_KEPT_SECONDS;
+                // The booking stays: when its task has ended too, it tells
+                // which job may wait for its next worker.
                 let update = update(worker)
                     .update_expression(
                         "SET #state = :closed, updated_at = :now, #expires = :expires \

@@ -108,7 +108,8 @@ pub(super) fn worker(item: &Item) -> Result<Worker, StoreError> {
         _ => None,
     };
     let stats = match string(item, "stats") {
-        Some(_) => Some(parse(&id, item, "stats")?),
+        // A beat may bring none.
+        Some(_) => parse(&id, item, "stats")?,
         None => None,
     };
     let time = |attribute: &str| {

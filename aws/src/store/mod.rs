@@ -40,3 +40,6 @@ impl Store {
         Self { client, tables }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -184,8 +184,9 @@ impl Store {
         limit: usize,
     ) -> Result<Vec<WorkerId>, StoreError> {
         let mut ids = self.idle_page(size, from, ">=", limit).await?;
-        if ids.is_empty() {
-            ids = self.idle_page(size, from, "<", limit).await?;
+        if ids.len() < limit {
+            let left = limit - ids.len();
+            ids.extend(self.idle_page(size, from, "<", left).await?);
         }
         Ok(ids)
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
+use clap::builder::NonEmptyStringValueParser;
 use domain::protocol::Timing;
 use domain::spec::OperatorPolicy;
 use url::Url;
@@ -37,7 +38,8 @@ pub struct UpArgs {
         long,
         value_name = "TOKEN",
         env = "EZLIVE_TOKEN",
-        hide_env_values = true
+        hide_env_values = true,
+        value_parser = NonEmptyStringValueParser::new()
     )]
     pub token: Option<String>,
     /// The host name in the addresses given to publishers
@@ -134,8 +136,8 @@ fn seconds(text: &str) -> Result<Duration, String> {
 
 fn lease(text: &str) -> Result<Duration, String> {
     let lease = seconds(text)?;
-    if lease < Duration::from_secs(1) {
-        return Err("a lease of less than 1 s would take busy workers for dead".to_owned());
+    if !Timing::LEASES.contains(&lease) {
+        return Err("a lease must be from 1 to 60 seconds".to_owned());
     }
     Ok(lease)
 }
@@ -146,3 +148,6 @@ fn networks(text: &str) -> Result<String, String> {
         Err(error) => Err(error.to_string()),
     }
 }
+
+#[cfg(test)]
+mod tests;

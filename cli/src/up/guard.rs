@@ -63,9 +63,10 @@ fn shows(headers: &HeaderMap, token: &str) -> bool {
     let shown = headers
         .get(header::AUTHORIZATION)
         .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.strip_prefix("Bearer "))
-        .unwrap_or_default();
-    domain::ids::equal_secrets(token, shown)
+        .and_then(|value| value.split_once(' '))
+        // A scheme's name is read without regard to case (RFC 9110, 11.1).
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+    shown.is_some_and(|(_, shown)| domain::ids::equal_secrets(token, shown))
 }
 
 /// A page of another site can make a browser call us: it shows by its
@@ -90,3 +91,6 @@ fn is_local(url: &Url) -> bool {
         None => false,
     }
 }
+
+#[cfg(test)]
+mod tests;

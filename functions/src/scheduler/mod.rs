@@ -142,11 +142,18 @@ impl Scheduler {
         }
     }
 
-    /// The worker a job is booked on.
+    /// The worker a job is booked on. A record that can't be read is as good
+    /// as none: the job must not be stuck with it.
     async fn worker_of(&self, job: &Job) -> Result<Option<Worker>, StoreError> {
-        match &job.worker_id {
-            Some(id) => self.store.worker(id).await,
-            None => Ok(None),
+        let Some(id) = &job.worker_id else {
+            return Ok(None);
+        };
+        match self.store.worker(id).await {
+            Err(error @ StoreError::Unreadable { .. }) => {
+                tracing::error!(job_id = %job.id, %error, "poison");
+                Ok(None)
+            }
+            read => read,
         }
     }
 
@@ -159,3 +166,6 @@ impl Scheduler {
 fn transition(job: &Job, change: Change) -> Result<Transition, IllegalChange> {
     job.apply(change, Timestamp::now())
 }
+
+#[cfg(test)]
+mod tests;

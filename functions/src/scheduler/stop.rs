@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use aws::media::ChannelError;
 use aws::store::{CommitError, WorkerChange};
 use domain::ids::JobId;
 use domain::job::{Change, Job};
@@ -60,9 +61,7 @@ impl Scheduler {
 
     /// Ends the playlists of an ended job, where its worker has not.
     pub(super) async fn end_playlists(&self, job: &Job) -> Result<(), Failure> {
-        let media = self.media.of(&job.spec).clone();
-        let ended = aws::media::end_channel(media, &job.id, job.attempt, &Timestamp::now).await;
-        match ended {
+        match self.end_channel(job).await {
             Ok(()) => Ok(()),
             // What could not be ended now is tried again with a message of its own.
             Err(error) => {
@@ -74,6 +73,11 @@ impl Scheduler {
                 self.send(again, self.timing.stop_grace).await
             }
         }
+    }
+
+    async fn end_channel(&self, job: &Job) -> Result<(), ChannelError> {
+        let media = self.media.of(&job.spec).clone();
+        aws::media::end_channel(media, &job.id, job.attempt, &Timestamp::now).await
     }
 
     pub(super) async fn delete(&self, id: &JobId) -> Result<(), Failure> {
@@ -91,6 +95,11 @@ impl Scheduler {
         }
         if deletion.media {
             aws::media::delete_media(self.media.of(&job.spec), id)
+                .await
+                .map_err(|error| Failure::Retry(error.to_string()))?;
+        } else if job.attempt > 0 {
+            // Once the record is gone, no `StopBy` can end them any more.
+            self.end_channel(&job)
                 .await
                 .map_err(|error| Failure::Retry(error.to_string()))?;
         }

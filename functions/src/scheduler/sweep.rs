@@ -9,7 +9,7 @@ use domain::ids::JobId;
 use domain::job::{Job, JobState};
 use domain::message::{Message, Watch};
 use domain::protocol::{OnSweepJob, OnSweepWorker, on_sweep_job, on_sweep_worker};
-use domain::worker::{Worker, WorkerState};
+use domain::worker::{Booking, Worker, WorkerState};
 use futures::StreamExt;
 
 use super::{Failure, Scheduler};
@@ -115,9 +115,21 @@ impl Scheduler {
         Ok(())
     }
 
+    /// The job of a booking. One that can't be read keeps no worker: should
+    /// that worker beat no more, it must not count against the fleet's limit.
+    async fn booked_job(&self, booking: &Booking) -> Result<Option<Job>, StoreError> {
+        match self.store.job(&booking.job).await {
+            Err(error @ StoreError::Unreadable { .. }) => {
+                tracing::error!(%error, "poison");
+                Ok(None)
+            }
+            read => Ok(read?.map(|stored| stored.job)),
+        }
+    }
+
     async fn sweep_worker(&self, worker: Worker) -> Result<(), Failure> {
-        let job: Option<Job> = match &worker.booking {
-            Some(booking) => self.store.job(&booking.job).await?.map(|stored| stored.job),
+        let job = match &worker.booking {
+            Some(booking) => self.booked_job(booking).await?,
             None => None,
         };
         match on_sweep_worker(&worker, job.as_ref()) {

@@ -1,10 +1,8 @@
 //! `Watch` and `TaskStopped`: is the worker alive, and what if not.
 
-use std::time::Duration;
-
 use aws::store::{CommitError, StoreError, WorkerChange};
 use domain::ids::WorkerId;
-use domain::job::{Change, Job, Reason, ReasonCode, Totals};
+use domain::job::{Change, Job, JobState, Reason, ReasonCode, Totals};
 use domain::message::{Message, Watch};
 use domain::protocol::{OnWatch, on_watch};
 use domain::worker::{Worker, WorkerState};
@@ -16,7 +14,11 @@ impl Scheduler {
         let Some(stored) = self.store.job(&watch.job).await? else {
             return Ok(());
         };
-        let worker = self.worker_of(&stored.job).await?;
+        // A closed one has left already: there is nothing to end or to close.
+        let worker = self
+            .worker_of(&stored.job)
+            .await?
+            .filter(|worker| worker.state != WorkerState::Closed);
         let decision = on_watch(
             Some(&stored.job),
             stored.watch_seq,
@@ -50,33 +52,35 @@ impl Scheduler {
     }
 
     pub(super) async fn task_stopped(&self, id: &WorkerId) -> Result<(), Failure> {
-        let worker = self.store.worker(id).await?;
-        let Some(worker) = worker else {
+        let Some(worker) = self.store.worker(id).await? else {
             return Ok(());
         };
-        if worker.state == WorkerState::Closed {
-            // It may have handed its job back as it left.
-            return match worker.booking {
-                Some(booking) => {
-                    self.send(Message::schedule(booking.job), Duration::ZERO)
-                        .await
-                }
-                None => Ok(()),
-            };
-        }
+        let is_closed = worker.state == WorkerState::Closed;
         if let Some(booking) = &worker.booking
             && let Some(stored) = self.store.job(&booking.job).await?
-            && stored.job.is_booked_on(&worker.id, booking.attempt)
         {
-            let reason = Reason::new(ReasonCode::WorkerExited, "the worker's process ended");
-            // The process is certainly gone: its beat says nothing any more.
-            let close = WorkerChange::Close {
-                worker: worker.id.clone(),
-                seen_beat: None,
-            };
-            return self.lose(&stored.job, close, reason, totals(&worker)).await;
+            let job = &stored.job;
+            if job.is_booked_on(&worker.id, booking.attempt) {
+                let reason = Reason::new(ReasonCode::WorkerExited, "the worker's process ended");
+                let close = match is_closed {
+                    true => WorkerChange::None,
+                    // The process is certainly gone: its beat says nothing any more.
+                    false => WorkerChange::Close {
+                        worker: worker.id.clone(),
+                        seen_beat: None,
+                    },
+                };
+                return self.lose(job, close, reason, totals(&worker)).await;
+            }
+            // It has handed the job back: a worker has no queue to say so.
+            if job.state == JobState::Created && job.attempt == booking.attempt {
+                self.schedule_again(job).await?;
+            }
         }
-        self.close(&worker, None).await
+        match is_closed {
+            true => Ok(()),
+            false => self.close(&worker, None).await,
+        }
     }
 
     /// Takes a job from a worker that seems dead: ends the worker first, then

@@ -34,11 +34,20 @@ impl Reporter {
     ///
     /// # Errors
     /// [`NotOurs`].
-    pub async fn report(&self, change: Change, worker: WorkerChange) -> Result<(), NotOurs> {
+    pub async fn report(&self, change: Change, mut worker: WorkerChange) -> Result<(), NotOurs> {
         loop {
             match self.try_report(&change, &worker).await {
                 Ok(()) => return Ok(()),
                 Err(CommitError::JobChanged) => continue,
+                // Drained meanwhile: it takes no other job, so it leaves.
+                Err(CommitError::WorkerChanged)
+                    if matches!(worker, WorkerChange::Release { .. }) =>
+                {
+                    worker = WorkerChange::Close {
+                        worker: self.worker.clone(),
+                        seen_beat: None,
+                    };
+                }
                 Err(CommitError::WorkerChanged | CommitError::FleetFull) => return Err(NotOurs),
                 Err(CommitError::Store(StoreError::Conflict)) => return Err(NotOurs),
                 Err(CommitError::Store(error)) => {

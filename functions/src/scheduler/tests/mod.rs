@@ -1,0 +1,8 @@
+//! The scheduler against the embedded database, message by message.
+
+mod harness;
+mod placing;
+mod poison;
+mod stopping;
+mod sweeping;
+mod watching;

@@ -1,0 +1,150 @@
+//! `Sweep`: whatever was lost is put right within two passes.
+
+use aws::store::WorkerChange;
+use domain::ids::WorkerId;
+use domain::job::{Change, Deletion, JobState};
+use domain::message::Message;
+use domain::protocol::LOOKS_PER_LEASE;
+use domain::worker::{Booking, Worker, WorkerState};
+use jiff::Timestamp;
+
+use super::harness::World;
+use crate::scheduler::transition;
+
+impl World {
+    async fn sweep(&self) {
+        assert!(self.take(&Message::Sweep).await);
+    }
+}
+
+#[tokio::test]
+async fn a_lost_schedule() {
+    let world = World::new().await;
+    let id = world.job().await;
+    world.sweep().await;
+    world.settle().await;
+    assert_eq!(world.record(&id).await.state, JobState::Assigned);
+}
+
+#[tokio::test]
+async fn a_lost_chain_of_looks() {
+    let world = World::new().await;
+    let (id, worker, _) = world.running().await;
+    world.sweep().await;
+    assert!(world.sent().is_empty(), "the chain may still be on its way");
+    world.sweep().await;
+    let watch = world.sent_watch();
+    // It finds the dead as the first one would have.
+    assert_eq!(world.look_on(watch).await, LOOKS_PER_LEASE + 1);
+    assert_eq!(world.launcher.stopped(), [worker]);
+    assert_eq!(world.record(&id).await.state, JobState::Created);
+}
+
+#[tokio::test]
+async fn a_chain_that_moves_is_left_alone() {
+    let world = World::new().await;
+    let (_, worker, mut watch) = world.running().await;
+    for _ in 0..3 {
+        world.beat(&worker).await;
+        assert!(world.take(&Message::Watch(watch)).await);
+        watch = world.sent_watch();
+        world.sweep().await;
+        assert!(world.sent().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_lost_stop() {
+    let world = World::new().await;
+    let (id, ..) = world.running().await;
+    world.change(&id, Change::RequestStop).await;
+    world.sweep().await;
+    let grace = world.scheduler.timing.stop_grace;
+    let sent = world.sent();
+    let [(stop_by @ Message::StopBy { attempt: 1, .. }, delay)] = &sent[..] else {
+        panic!("{sent:?}");
+    };
+    assert_eq!(*delay, grace);
+    assert!(world.take(stop_by).await);
+    assert_eq!(world.record(&id).await.state, JobState::Stopped);
+}
+
+#[tokio::test]
+async fn a_crash_between_booking_and_launch() {
+    let world = World::new().await;
+    let id = world.job().await;
+    let worker = WorkerId::for_attempt(&id, 1);
+    let job = world.record(&id).await;
+    let book = Change::Book {
+        worker: worker.clone(),
+    };
+    let booked = transition(&job, book).unwrap();
+    let booking = Booking {
+        job: id.clone(),
+        attempt: 1,
+    };
+    let size = job.spec.worker_size();
+    let record = Worker::booting(worker.clone(), size, Some(booking), Timestamp::now());
+    let launch = WorkerChange::Launch {
+        worker: Box::new(record),
+        max_workers: None,
+    };
+    world.store.commit(&booked, launch).await.unwrap();
+
+    world.sweep().await;
+    world.sweep().await;
+    world.settle().await;
+    assert_eq!(world.launcher.launched(), [worker]);
+    assert_eq!(world.record(&id).await.state, JobState::Assigned);
+}
+
+#[tokio::test]
+async fn an_idle_worker_that_beats_no_more() {
+    let world = World::new().await;
+    let (dead, alive) = (world.idle_worker().await, world.idle_worker().await);
+    for _ in 0..2 {
+        world.sweep().await;
+        let open = &aws::store::Expected::Open;
+        world.store.beat(&alive, open, None).await.unwrap();
+    }
+    assert_eq!(world.worker(&dead).await.state, WorkerState::Closed);
+    assert_eq!(world.worker(&alive).await.state, WorkerState::Idle);
+    assert_eq!(world.launcher.stopped(), [dead]);
+}
+
+#[tokio::test]
+async fn a_booked_worker_whose_job_is_gone() {
+    let world = World::new().await;
+    let (id, worker, _) = world.running().await;
+    let job = world.record(&id).await;
+    world.store.delete_job(&job).await.unwrap();
+    world.sweep().await;
+    assert_eq!(world.open_workers().await.len(), 1);
+    world.sweep().await;
+    assert_eq!(world.launcher.stopped(), [worker]);
+    assert!(world.open_workers().await.is_empty());
+}
+
+#[tokio::test]
+async fn a_lost_deletion() {
+    let world = World::new().await;
+    let id = world.job().await;
+    let deletion = Deletion { media: true };
+    world.change(&id, Change::RequestDelete { deletion }).await;
+    world.sweep().await;
+    assert_eq!(world.store.job(&id).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_sweep_of_a_world_in_order_changes_nothing() {
+    let world = World::new().await;
+    let (id, worker, watch) = world.running().await;
+    let before = world.record(&id).await;
+    world.sweep().await;
+    world.beat(&worker).await;
+    assert!(world.take(&Message::Watch(watch)).await);
+    world.sweep().await;
+    assert_eq!(world.record(&id).await, before);
+    assert!(world.launcher.stopped().is_empty());
+    world.sent_watch();
+}
