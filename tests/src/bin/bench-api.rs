@@ -19,7 +19,7 @@ use tests::machine::{HANGS, Machine, SAMPLE};
 const LOAD: Load = Load {
     connections: 4,
     time: Duration::from_secs(4),
-    most_calls: 2_500,
+    most_calls: 10_000,
 };
 
 // One thread, as FFmpeg is tied to the one that starts it, and the other
