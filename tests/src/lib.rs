@@ -1,6 +1,7 @@
 //! What crosses components: end to end, faults, benches.
 
 pub mod api;
+pub mod bench;
 pub mod fake;
 pub mod machine;
 pub mod publisher;
