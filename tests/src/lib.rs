@@ -3,4 +3,5 @@
 pub mod api;
 pub mod fake;
 pub mod machine;
+pub mod player;
 pub mod publisher;
