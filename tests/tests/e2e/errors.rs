@@ -48,7 +48,7 @@ async fn what_keeps_it_from_starting_is_one_clear_line() -> anyhow::Result<()> {
             "/nonexistent/ffmpeg",
         ),
         (&["--data", &below_a_file], "--data"),
-        (&["--data", &in_use], "in use"),
+        (&["--data", &in_use], "another `ezlive up`"),
         (&["--data", &data, "--rtmp-ports", &ports], "--rtmp-ports"),
         (&["--data", &data, "--listen", "0.0.0.0:0"], "--token"),
     ];

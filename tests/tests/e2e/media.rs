@@ -45,8 +45,13 @@ async fn a_minute_of_playing_breaks_no_rule_and_reads_back_whole() -> anyhow::Re
         assert!(playlist.duration() > expected, "{name}: {playlist:?}");
         assert_eq!(viewer.discontinuities(name)?, 0, "{name}");
     }
-    let dash = tracks(text(&job, "/playback/dash")?).await?;
+    let dash_url = text(&job, "/playback/dash")?;
+    let dash = tracks(dash_url).await?;
     has_all_renditions(&dash).context("the live manifest.mpd")?;
+    let mut player = Player::start(dash_url)?;
+    let first = player.next_clock().await?.context("DASH shows nothing")?;
+    player.reaches(first + 3000, HANGS).await?;
+    drop(player);
 
     api.wish(&id, "stop").await?;
     api.reaches(&id, "stopped", Duration::from_secs(15)).await?;
@@ -59,9 +64,8 @@ async fn a_minute_of_playing_breaks_no_rule_and_reads_back_whole() -> anyhow::Re
     key_frames_are_at_the_same_times(&viewer).await?;
     let hls = tracks(text(&job, "/playback/hls")?).await?;
     has_all_renditions(&hls).context("the ended master.m3u8")?;
-    let dash = tracks(text(&job, "/playback/dash")?).await?;
+    let dash = tracks(dash_url).await?;
     has_all_renditions(&dash).context("the ended manifest.mpd")?;
-    plays_without_a_jump(text(&job, "/playback/dash")?).await?;
     plays_without_a_jump(text(&job, "/playback/hls")?).await
 }
 
@@ -137,9 +141,14 @@ async fn plays_without_a_jump(url: &str) -> anyhow::Result<()> {
     // From its first frame, not from where a live player would begin.
     let mut player = Player::start(url)?;
     let mut clocks = Vec::new();
-    while let Some(clock) = player.next_clock().await? {
-        clocks.push(clock);
-    }
+    let playing = async {
+        while let Some(clock) = player.next_clock().await? {
+            clocks.push(clock);
+        }
+        anyhow::Ok(())
+    };
+    let played = tokio::time::timeout(HANGS, playing).await;
+    played.with_context(|| format!("{url} does not come to its end"))??;
     let (Some(first), Some(last)) = (clocks.first(), clocks.last()) else {
         anyhow::bail!("{url} shows nothing");
     };
