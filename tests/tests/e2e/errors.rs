@@ -2,7 +2,6 @@
 
 use std::net::TcpListener;
 use std::process::Stdio;
-use std::time::Duration;
 
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
@@ -88,13 +87,10 @@ async fn with_a_token_only_health_and_playback_are_free() -> anyhow::Result<()> 
     let api = Api::with_token(&machine, TOKEN)?;
     let job = api.create(&super::small_channel(|_| {})?).await?;
     let id = text(&job, "/id")?.to_owned();
-    let job = api.reaches(&id, "running", Duration::from_secs(10)).await?;
+    let job = api.reaches(&id, "running", HANGS).await?;
     let _publisher = Publisher::start(&job, "320x180", "25")?;
     let hls = text(&job, "/playback/hls")?;
-    until("a playlist for a stranger", Duration::from_secs(15), || {
-        stranger.fetch(hls)
-    })
-    .await?;
+    until("a playlist for a stranger", HANGS, || stranger.fetch(hls)).await?;
     assert!(!machine.log()?.contains(TOKEN), "the token in the log");
     Ok(())
 }

@@ -23,7 +23,7 @@ async fn a_minute_of_playing_breaks_no_rule_and_reads_back_whole() -> anyhow::Re
     let api = Api::of(&machine)?;
     let job = api.create(&serde_json::from_str(SAMPLE)?).await?;
     let id = text(&job, "/id")?.to_owned();
-    let job = api.reaches(&id, "running", Duration::from_secs(10)).await?;
+    let job = api.reaches(&id, "running", Duration::from_secs(20)).await?;
     let _publisher = Publisher::start(&job, "640x360", "25")?;
     let mut viewer = Viewer::of(&api, &job)?;
     let begins = viewer.sees("a playlist", "video365k.m3u8", HANGS, |_| true);
@@ -54,7 +54,7 @@ async fn a_minute_of_playing_breaks_no_rule_and_reads_back_whole() -> anyhow::Re
     drop(player);
 
     api.wish(&id, "stop").await?;
-    api.reaches(&id, "stopped", Duration::from_secs(15)).await?;
+    api.reaches(&id, "stopped", HANGS).await?;
     viewer.look().await?;
     assert_eq!(viewer.violations(), [] as [&str; 0]);
     for name in &names {
@@ -138,7 +138,6 @@ async fn key_frames_are_at_the_same_times(viewer: &Viewer) -> anyhow::Result<()>
 
 /// The clock in the picture goes on from frame to frame by a frame's time.
 async fn plays_without_a_jump(url: &str) -> anyhow::Result<()> {
-    // From its first frame, not from where a live player would begin.
     let mut player = Player::start(url)?;
     let mut clocks = Vec::new();
     let playing = async {
@@ -158,10 +157,11 @@ async fn plays_without_a_jump(url: &str) -> anyhow::Result<()> {
         "{url}: only {shown:?}"
     );
     // The publisher draws a frame a little late now and then, more on a busy
-    // machine; none is shown twice or before an earlier one.
+    // machine; but none is shown twice or before an earlier one, and no GOP,
+    // which has two seconds, is missing.
     for pair in clocks.windows(2) {
         ensure!(
-            pair[0] < pair[1] && pair[1] - pair[0] < 1000,
+            pair[0] < pair[1] && pair[1] - pair[0] < 1900,
             "{url}: {pair:?}"
         );
     }

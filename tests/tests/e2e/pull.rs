@@ -17,7 +17,8 @@ use tokio::net::TcpListener;
 use super::viewer::Viewer;
 use super::{now, small_channel};
 
-const SOON: Duration = Duration::from_secs(10);
+/// All here takes a few seconds, and more on a busy machine.
+const SOON: Duration = Duration::from_secs(20);
 /// To probe a live playlist, and to bring out the first segment of it.
 const PULLED: Duration = Duration::from_secs(30);
 

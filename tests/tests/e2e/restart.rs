@@ -13,7 +13,12 @@ use super::small_channel;
 use super::viewer::Viewer;
 
 const MEDIA: &str = "video365k.m3u8";
-const SOON: Duration = Duration::from_secs(10);
+/// How long children may outlive a killed `ezlive up`.
+const GONE: Duration = Duration::from_secs(10);
+/// How long an end in order may take.
+const ORDERLY: Duration = Duration::from_secs(15);
+/// All here takes a few seconds, and more on a busy machine.
+const SOON: Duration = Duration::from_secs(20);
 
 #[tokio::test]
 async fn killed_in_midstream_it_leaves_nothing_and_comes_back() -> anyhow::Result<()> {
@@ -45,14 +50,10 @@ async fn ends_and_comes_back(signal: Signal) -> anyhow::Result<()> {
     let status = machine.end(signal).await?;
     if signal == Signal::SIGTERM {
         assert!(status.success(), "{status}\n{}", machine.log()?);
-        assert!(
-            asked.elapsed() < Duration::from_secs(15),
-            "{:?}",
-            asked.elapsed()
-        );
+        assert!(asked.elapsed() < ORDERLY, "{:?}", asked.elapsed());
         assert_eq!(alive(&descendants)?, [], "left behind by an end in order");
     }
-    until("every process to be gone", SOON, || async {
+    until("every process to be gone", GONE, || async {
         Ok(alive(&descendants)?.is_empty().then_some(()))
     })
     .await?;

@@ -111,7 +111,7 @@ fn free_address(screen: &Screen) -> anyhow::Result<SocketAddr> {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         match TcpListener::bind(address) {
             Ok(_) => return Ok(address),
-            Err(error) => screen.line(&format!("{address} is not to be had ({error})")),
+            Err(error) => screen.line(&format!("{address} can't be used: {error}; the next port")),
         }
     }
     bail!("no port from {PORT} on is free")
