@@ -31,7 +31,7 @@ const BEGIN: Duration = Duration::from_secs(90);
 
 fn main() -> ExitCode {
     shim::run_if_asked();
-    let screen = Screen::default();
+    let screen = Screen;
     // One thread: children are tied to the one that starts them.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -3,7 +3,7 @@
 use std::io::{IsTerminal, Write};
 
 /// Standard output: lines, and on a terminal a live line below them.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Screen;
 
 impl Screen {
