@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::attempt;
+use crate::attempt::{self, After};
 use crate::config::WorkerConfig;
 
 /// How often an idle worker looks whether it was booked: a job waits for half
@@ -45,21 +45,22 @@ impl Member {
     /// # Errors
     /// The database can't be reached at the start, or the store is no good.
     pub async fn serve(self) -> anyhow::Result<()> {
-        let Some(mut worker) = self.register().await? else {
+        let Some(worker) = self.register().await? else {
             return Ok(());
         };
+        let mut booked = worker.booking;
         loop {
-            let booking = match worker.booking.take() {
+            let booking = match booked.take() {
                 Some(booking) => booking,
                 None => match self.wait_for_booking().await? {
                     Found::Booked(booking) => booking,
                     Found::Leave => return self.leave().await,
                 },
             };
-            attempt::serve(&self, booking).await;
-            match self.store.worker(&self.config.id).await? {
-                Some(record) if record.state != WorkerState::Closed => worker = record,
-                _ => return Ok(()),
+            // What it can't serve any more its watch takes from it: at once,
+            // as its process ends here.
+            if attempt::serve(&self, booking).await == After::Leave {
+                return Ok(());
             }
         }
     }

@@ -14,6 +14,7 @@ use jiff::Timestamp;
 use object_store::Error as StoreError;
 use object_store::path::Path;
 
+use super::Clock;
 use super::writer::Writer;
 
 /// The init segment of one rendition.
@@ -192,12 +193,13 @@ impl Channel {
     }
 
     /// Drives what has been begun to its end; goes on where the last call
-    /// failed or was dropped. With nothing begun it does nothing. `now` is
-    /// when the playlists are written, by which deletions are reckoned.
+    /// failed or was dropped. With nothing begun it does nothing. The clock
+    /// is asked once the playlists are written: deletions are reckoned from
+    /// then, however long the store took.
     ///
     /// # Errors
     /// [`ChannelError::Retry`]: call again later. All others: never again.
-    pub async fn drive(&mut self, now: Timestamp) -> Result<(), ChannelError> {
+    pub async fn drive(&mut self, clock: Clock<'_>) -> Result<(), ChannelError> {
         let Some(pending) = &mut self.pending else {
             return Ok(());
         };
@@ -216,9 +218,9 @@ impl Channel {
             pending.stage = Stage::Playlists;
         }
         writer.write_playlists().await?;
-        writer.timeline.playlists_written(now);
+        writer.timeline.playlists_written(clock());
         self.pending = None;
-        self.writer.delete_due(now).await;
+        self.writer.delete_due(clock()).await;
         Ok(())
     }
 }

@@ -10,6 +10,7 @@ use domain::timeline::{
 use futures::future::try_join_all;
 use jiff::Timestamp;
 
+use super::Clock;
 use super::channel::{Channel, ChannelError};
 use super::store::{Condition, MediaStore, WriteError};
 use super::writer::{Playlist, RACES, Writer, contested, stamp};
@@ -36,10 +37,10 @@ impl Channel {
         job: &JobId,
         attempt: u64,
         presentation: Presentation,
-        now: Timestamp,
+        clock: Clock<'_>,
     ) -> Result<Self, ChannelError> {
         let claim = Claim::Publish(presentation);
-        Writer::take(store, job, attempt, claim, now)
+        Writer::take(store, job, attempt, claim, clock)
             .await
             .map(Self::new)
     }
@@ -51,15 +52,15 @@ impl Writer {
         job: &JobId,
         attempt: u64,
         claim: Claim,
-        now: Timestamp,
+        clock: Clock<'_>,
     ) -> Result<Self, ChannelError> {
-        let mut writer = Self::take_timeline(store, job, attempt, claim, now).await?;
+        let mut writer = Self::take_timeline(store, job, attempt, claim, clock).await?;
         if writer.timeline.has_playlists() {
             // A predecessor may be about to create those that aren't there:
             // all are written. Before the first segment nobody creates any.
             writer.read_playlists().await?;
             writer.write_playlists().await?;
-            writer.timeline.playlists_written(now);
+            writer.timeline.playlists_written(clock());
         }
         Ok(writer)
     }
@@ -69,7 +70,7 @@ impl Writer {
         job: &JobId,
         attempt: u64,
         claim: Claim,
-        now: Timestamp,
+        clock: Clock<'_>,
     ) -> Result<Self, ChannelError> {
         let path = store.object(job, TIMELINE);
         for _ in 0..RACES {
@@ -78,7 +79,7 @@ impl Writer {
                 Some((body, version)) => (Some(Timeline::from_json(&body)?), Some(version)),
                 None => (None, None),
             };
-            let timeline = claimed(found, job, attempt, claim, now)?;
+            let timeline = claimed(found, job, attempt, claim, clock())?;
             let json: Bytes = timeline
                 .to_json()
                 .map_err(domain::timeline::CorruptTimeline::Json)?

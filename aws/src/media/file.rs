@@ -170,7 +170,13 @@ impl Staged {
         // Deletions remove folders they leave empty, also under our hands.
         let mut tries = 100;
         while let Err(error) = self.try_rename(target) {
-            if error.kind() != io::ErrorKind::NotFound || tries == 0 {
+            // "Already exists" is what making a folder says that another has
+            // made, and a third removed, meanwhile.
+            let vanished = matches!(
+                error.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::AlreadyExists
+            );
+            if !vanished || tries == 0 {
                 return Err(error);
             }
             tries -= 1;

@@ -3,10 +3,10 @@
 use domain::ids::JobId;
 use domain::timeline::{MPD, TIMELINE};
 use futures::stream::{self, StreamExt, TryStreamExt};
-use jiff::Timestamp;
 use object_store::Error as StoreError;
 use object_store::path::Path;
 
+use super::Clock;
 use super::channel::ChannelError;
 use super::claim::Claim;
 use super::store::MediaStore;
@@ -22,9 +22,9 @@ pub async fn end_channel(
     store: MediaStore,
     job: &JobId,
     attempt: u64,
-    now: Timestamp,
+    clock: Clock<'_>,
 ) -> Result<(), ChannelError> {
-    Writer::take(store, job, attempt, Claim::End, now)
+    Writer::take(store, job, attempt, Claim::End, clock)
         .await
         .map(drop)
 }

@@ -24,4 +24,7 @@ pub use file::FileStore;
 pub use finish::{delete_media, end_channel};
 pub use store::headers_of;
 pub use store::{MediaStore, OpenError, ProbeError};
+/// Where the time comes from: `&jiff::Timestamp::now`, or a test's own.
+pub type Clock<'a> = &'a (dyn Fn() -> jiff::Timestamp + Send + Sync);
+
 pub use stores::MediaStores;

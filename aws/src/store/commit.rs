@@ -198,7 +198,7 @@ impl Store {
                 let update = update(worker)
                     .update_expression(
                         "SET #state = :closed, updated_at = :now, #expires = :expires \
-                         REMOVE idle, booking_job, booking_attempt",
+                         REMOVE idle",
                     )
                     .condition_expression(condition)
                     .expression_attribute_names("#expires", EXPIRES_AT)

@@ -65,7 +65,9 @@ impl UpArgs {
     /// # Errors
     /// None: the command line was checked.
     pub fn policy(&self) -> anyhow::Result<OperatorPolicy> {
-        Ok(OperatorPolicy::default().allow_networks(&self.allow_pull_from)?)
+        Ok(OperatorPolicy::default()
+            .with_one_store()
+            .allow_networks(&self.allow_pull_from)?)
     }
 
     /// The folder that players are served from.

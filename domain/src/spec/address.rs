@@ -5,11 +5,14 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use ipnet::IpNet;
 use thiserror::Error;
 
+use super::{Spec, Warning};
+
 /// What the operator allows beyond the rules that hold for everybody.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct OperatorPolicy {
     networks: Vec<IpNet>,
     buckets: Vec<String>,
+    one_store: bool,
     trusting: bool,
 }
 
@@ -42,6 +45,26 @@ impl OperatorPolicy {
         self
     }
 
+    /// There is but one store, a folder of this machine: a bucket that a job
+    /// names is left aside, with a warning, so that requests made for S3 work.
+    #[must_use]
+    pub fn with_one_store(mut self) -> Self {
+        self.one_store = true;
+        self
+    }
+
+    /// What a client should know about a spec that these rules let pass.
+    pub fn warning(&self, spec: &Spec) -> Option<Warning> {
+        let output = spec.output.s3_output.as_ref().filter(|_| self.one_store)?;
+        Some(Warning {
+            pointer: "/output/s3_output/bucket".to_owned(),
+            detail: format!(
+                "this server has one store, a folder: nothing goes to the bucket {}",
+                output.bucket
+            ),
+        })
+    }
+
     /// Permits everything that the grammar does: for a spec that was judged
     /// when it was accepted and is only read back.
     pub(super) fn trusting() -> Self {
@@ -66,7 +89,7 @@ impl OperatorPolicy {
 
     /// Whether a job may name this bucket for its output.
     pub fn permits_bucket(&self, bucket: &str) -> bool {
-        self.trusting || self.buckets.iter().any(|listed| listed == bucket)
+        self.trusting || self.one_store || self.buckets.iter().any(|listed| listed == bucket)
     }
 }
 

@@ -69,7 +69,8 @@ pub(super) async fn create(
 ) -> Result<Response, Problem> {
     let spec = api.read_spec(&body)?;
     if parameters.dry_run {
-        let dry_run = DryRun::of(spec).map_err(|error| Problem::internal(&error))?;
+        let dry_run =
+            DryRun::of(spec, &api.settings.policy).map_err(|error| Problem::internal(&error))?;
         return Ok(Json(dry_run).into_response());
     }
     let job = api.create(spec, &key, &body).await?;

@@ -2,7 +2,7 @@
 
 use domain::input::{InputAudio, InputInfo, InputVideo};
 use domain::plan::{Feed, plan};
-use domain::spec::{Source, Spec, Warning};
+use domain::spec::{OperatorPolicy, Source, Spec, Warning};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -31,7 +31,7 @@ impl DryRun {
     ///
     /// # Errors
     /// [`shlex::QuoteError`] where an argument holds NUL; no valid spec has one.
-    pub fn of(spec: Spec) -> Result<Self, shlex::QuoteError> {
+    pub fn of(spec: Spec, policy: &OperatorPolicy) -> Result<Self, shlex::QuoteError> {
         let feed = match &spec.input.source {
             Source::Push { .. } => Feed::FlvPipe,
             Source::Pull { url } => Feed::Url {
@@ -43,7 +43,11 @@ impl DryRun {
         let words = std::iter::once("ffmpeg").chain(argv.iter().map(String::as_str));
         let command = shlex::try_join(words)?;
         Ok(Self {
-            warnings: spec.warnings(),
+            warnings: spec
+                .warnings()
+                .into_iter()
+                .chain(policy.warning(&spec))
+                .collect(),
             spec,
             ffmpeg: FfmpegCommand { argv, command },
         })

@@ -110,7 +110,8 @@ pub(super) async fn jobs(
     let (base, now) = (api.settings.playback.base(&host), Timestamp::now());
     let jobs = page.jobs.iter().map(|job| {
         let worker = job.worker_id.as_ref().and_then(|id| workers.get(id));
-        JobView::new(job, worker, Reader::Lister, &base, now)
+        let warning = api.settings.policy.warning(&job.spec);
+        JobView::new(job, worker, Reader::Lister, &base, now).map(|view| view.with_warning(warning))
     });
     let jobs = jobs.collect::<Result<_, _>>();
     Ok(Json(JobList {

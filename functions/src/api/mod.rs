@@ -90,7 +90,9 @@ impl Api {
             None => None,
         };
         let base = self.settings.playback.base(host);
+        let warning = self.settings.policy.warning(&job.spec);
         JobView::new(job, worker.as_ref(), Reader::Owner, &base, Timestamp::now())
+            .map(|view| view.with_warning(warning))
             .map_err(|error| Problem::internal(&error))
     }
 }

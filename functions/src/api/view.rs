@@ -157,6 +157,12 @@ impl JobView {
             updated_at: job.updated_at,
         })
     }
+
+    /// With what the operator's rules have to say besides.
+    pub fn with_warning(mut self, warning: Option<Warning>) -> Self {
+        self.warnings.extend(warning);
+        self
+    }
 }
 
 impl SpecView {

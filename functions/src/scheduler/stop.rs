@@ -61,7 +61,7 @@ impl Scheduler {
     /// Ends the playlists of an ended job, where its worker has not.
     pub(super) async fn end_playlists(&self, job: &Job) -> Result<(), Failure> {
         let media = self.media.of(&job.spec).clone();
-        let ended = aws::media::end_channel(media, &job.id, job.attempt, Timestamp::now()).await;
+        let ended = aws::media::end_channel(media, &job.id, job.attempt, &Timestamp::now).await;
         match ended {
             Ok(()) => Ok(()),
             // What could not be ended now is tried again with a message of its own.

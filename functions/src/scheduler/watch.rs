@@ -1,5 +1,7 @@
 //! `Watch` and `TaskStopped`: is the worker alive, and what if not.
 
+use std::time::Duration;
+
 use aws::store::{CommitError, StoreError, WorkerChange};
 use domain::ids::WorkerId;
 use domain::job::{Change, Job, Reason, ReasonCode, Totals};
@@ -49,9 +51,19 @@ impl Scheduler {
 
     pub(super) async fn task_stopped(&self, id: &WorkerId) -> Result<(), Failure> {
         let worker = self.store.worker(id).await?;
-        let Some(worker) = worker.filter(|worker| worker.state != WorkerState::Closed) else {
+        let Some(worker) = worker else {
             return Ok(());
         };
+        if worker.state == WorkerState::Closed {
+            // It may have handed its job back as it left.
+            return match worker.booking {
+                Some(booking) => {
+                    self.send(Message::schedule(booking.job), Duration::ZERO)
+                        .await
+                }
+                None => Ok(()),
+            };
+        }
         if let Some(booking) = &worker.booking
             && let Some(stored) = self.store.job(&booking.job).await?
             && stored.job.is_booked_on(&worker.id, booking.attempt)

@@ -17,6 +17,8 @@ use domain::worker::{Booking, Worker, WorkerState};
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior};
 
+use crate::publisher;
+
 /// What is wanted of the attempt.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Orders {
@@ -55,6 +57,8 @@ pub struct Beat {
     pub timing: Timing,
     /// The attempt's loop.
     pub pulse: Pulse,
+    /// The publisher's: it moves also while the store is away.
+    pub publishing: watch::Receiver<publisher::Status>,
     /// What it sends along.
     pub stats: watch::Receiver<Stats>,
     /// Whom it tells.
@@ -66,7 +70,7 @@ impl Beat {
     pub async fn run(self) {
         // The booking was read just now, which is as good as a beat.
         let mut last_good = Instant::now();
-        let mut seen_pulse = (self.pulse.count(), Instant::now());
+        let mut seen = Seen::new();
         let mut every = tokio::time::interval(self.timing.beat_interval());
         every.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let fence_after = self.timing.fence_after();
@@ -76,7 +80,7 @@ impl Beat {
                 _ = every.tick() => {}
                 () = tokio::time::sleep_until(fence_at) => break,
             }
-            if self.is_stuck(&mut seen_pulse) {
+            if seen.is_stuck(&self) {
                 tracing::error!("the attempt makes no progress: no beat");
                 continue;
             }
@@ -129,14 +133,56 @@ impl Beat {
         }
         Ok(assignment)
     }
+}
 
-    /// Whether the loop has stood still for longer than half a lease.
-    fn is_stuck(&self, seen: &mut (u64, Instant)) -> bool {
-        let count = self.pulse.count();
-        if count != seen.0 {
-            *seen = (count, Instant::now());
+/// What the beat saw of a loop last, and when that was new.
+struct Mark {
+    count: u64,
+    since: Instant,
+}
+
+impl Mark {
+    fn new() -> Self {
+        Self {
+            count: 0,
+            since: Instant::now(),
         }
-        seen.1.elapsed() > self.timing.lease / 2
+    }
+
+    /// For how long the loop has stood still.
+    fn still(&mut self, count: u64) -> Duration {
+        if count != self.count {
+            *self = Self {
+                count,
+                since: Instant::now(),
+            };
+        }
+        self.since.elapsed()
+    }
+}
+
+/// What the beat saw of the attempt's loops.
+struct Seen {
+    session: Mark,
+    publisher: Mark,
+}
+
+impl Seen {
+    fn new() -> Self {
+        Self {
+            session: Mark::new(),
+            publisher: Mark::new(),
+        }
+    }
+
+    /// Whether a loop has stood still for longer than half a lease. A
+    /// publisher that has ended is the session's to see to.
+    fn is_stuck(&mut self, beat: &Beat) -> bool {
+        let patience = beat.timing.lease / 2;
+        let publishing = beat.publishing.has_changed().is_ok();
+        let progress = beat.publishing.borrow().progress;
+        self.session.still(beat.pulse.count()) > patience
+            || (self.publisher.still(progress) > patience && publishing)
     }
 }
 

@@ -26,11 +26,21 @@ use tokio::sync::watch;
 use crate::fleet::Member;
 use crate::publisher::{self, Publisher};
 use beat::{Beat, Orders, Pulse};
-use report::Reporter;
+use report::{NotOurs, Reporter};
 use session::{Outcome, Session};
 
+/// What the worker is good for after an attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum After {
+    /// The next booking.
+    Free,
+    /// Nothing: the booking was lost. A worker that does not know who it is
+    /// booked for must not serve again, least of all the same attempt.
+    Leave,
+}
+
 /// Serves the booking until the job ends, moves on, or must be left.
-pub async fn serve(member: &Member, booking: Booking) {
+pub async fn serve(member: &Member, booking: Booking) -> After {
     let stored = member.store.job(&booking.job).await;
     let job = match stored {
         Ok(Some(stored)) if stored.job.is_booked_on(&member.config.id, booking.attempt) => {
@@ -40,7 +50,7 @@ pub async fn serve(member: &Member, booking: Booking) {
         Err(error) => {
             // Not serving it lets its watch find another worker.
             tracing::error!(job_id = %booking.job, %error, "the booked job can't be read");
-            return;
+            return After::Leave;
         }
     };
     tracing::info!(job_id = %job.id, attempt = booking.attempt, "serving");
@@ -51,12 +61,15 @@ pub async fn serve(member: &Member, booking: Booking) {
         draining: false,
     });
     let pulse = Pulse::default();
+    let publishing = publisher::Config::new(job.id.clone(), booking.attempt, &job.spec.output);
+    let mut publisher = Publisher::start(member.media.of(&job.spec).clone(), publishing);
     let beat = Beat {
         store: member.store.clone(),
         worker: member.config.id.clone(),
         booking: booking.clone(),
         timing: member.config.timing,
         pulse: pulse.clone(),
+        publishing: publisher.status(),
         stats: stats_seen.clone(),
         orders,
     };
@@ -66,8 +79,6 @@ pub async fn serve(member: &Member, booking: Booking) {
         worker: member.config.id.clone(),
         booking: booking.clone(),
     };
-    let publishing = publisher::Config::new(job.id.clone(), booking.attempt, &job.spec.output);
-    let mut publisher = Publisher::start(member.media.of(&job.spec).clone(), publishing);
     let session = Session::new(
         member,
         job.clone(),
@@ -85,9 +96,10 @@ pub async fn serve(member: &Member, booking: Booking) {
         reporter,
         totals,
     };
-    unless_gone(orders_seen, pulse, end.write(outcome)).await;
+    let after = unless_gone(orders_seen, pulse, end.write(outcome)).await;
     // The end is written: nothing is left to keep the booking for.
     beat.abort();
+    after
 }
 
 /// Does the last things of an attempt, as a loop that makes progress, unless
@@ -95,31 +107,35 @@ pub async fn serve(member: &Member, booking: Booking) {
 async fn unless_gone(
     mut orders: watch::Receiver<Orders>,
     pulse: Pulse,
-    last_things: impl Future<Output = ()>,
-) {
+    last_things: impl Future<Output = After>,
+) -> After {
     let mut last_things = std::pin::pin!(last_things);
     let mut tick = tokio::time::interval(beat::PULSE_EVERY);
     loop {
         tokio::select! {
-            () = &mut last_things => return,
+            after = &mut last_things => return after,
             _ = tick.tick() => pulse.moved(),
-            _ = orders.wait_for(|orders| orders.assignment == Assignment::Gone) => return,
+            _ = orders.wait_for(|orders| orders.assignment == Assignment::Gone) => return After::Leave,
         }
     }
 }
 
 /// The job is another's already: only this worker's half is left to undo.
-async fn free_from_gone_booking(member: &Member, booking: Booking) {
+async fn free_from_gone_booking(member: &Member, booking: Booking) -> After {
     let release = WorkerChange::Release {
         worker: member.config.id.clone(),
         booking,
     };
-    let freed = member
+    match member
         .store
         .commit_worker(release, jiff::Timestamp::now())
-        .await;
-    if let Err(error) = freed {
-        tracing::warn!(%error, "not freed from a booking that is gone");
+        .await
+    {
+        Ok(()) => After::Free,
+        Err(error) => {
+            tracing::warn!(%error, "not freed from a booking that is gone");
+            After::Leave
+        }
     }
 }
 
@@ -133,7 +149,7 @@ struct End<'a> {
 
 impl End<'_> {
     /// Closes the channel as the outcome asks, and writes the job's record.
-    async fn write(mut self, outcome: Outcome) {
+    async fn write(mut self, outcome: Outcome) -> After {
         let totals = self.totals;
         let worker = self.member.config.id.clone();
         let booking = self.reporter.booking.clone();
@@ -147,7 +163,7 @@ impl End<'_> {
             WorkerChange::Release { worker, booking }
         };
         let (change, worker) = match outcome {
-            Outcome::Gone => return,
+            Outcome::Gone => return After::Leave,
             Outcome::Stopped { reason } => {
                 self.publisher.end();
                 (Change::Finish { reason, totals }, free)
@@ -165,8 +181,14 @@ impl End<'_> {
             let end = self.publisher.outcome().await;
             tracing::info!(?end, "publishing is over");
         }
-        if self.reporter.report(change, worker).await.is_err() {
-            tracing::warn!("the attempt's end was written by another");
+        let closed = matches!(worker, WorkerChange::Close { .. });
+        match self.reporter.report(change, worker).await {
+            Ok(()) if !closed => After::Free,
+            Ok(()) => After::Leave,
+            Err(NotOurs) => {
+                tracing::warn!("the attempt's end was written by another");
+                After::Leave
+            }
         }
     }
 }

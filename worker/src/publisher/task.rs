@@ -134,7 +134,7 @@ impl Task {
         let mut backoff = Backoff::default();
         loop {
             let store = self.store.clone();
-            let claim = Channel::claim(store, job, *attempt, *presentation, Timestamp::now());
+            let claim = Channel::claim(store, job, *attempt, *presentation, &Timestamp::now);
             match self.try_once(claim, &mut backoff).await? {
                 Some(channel) => return Ok(channel),
                 None => continue,
@@ -177,7 +177,7 @@ impl Task {
     async fn drive(&self, channel: &mut Channel) -> Result<(), ChannelError> {
         let mut backoff = Backoff::default();
         while self
-            .try_once(channel.drive(Timestamp::now()), &mut backoff)
+            .try_once(channel.drive(&Timestamp::now), &mut backoff)
             .await?
             .is_none()
         {}

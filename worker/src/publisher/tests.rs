@@ -11,7 +11,7 @@ use object_store::memory::InMemory;
 use tokio::time::{advance, timeout};
 
 use super::*;
-use crate::segment::TrackSegment;
+use crate::segment::{Media, TrackSegment};
 
 struct World {
     checked: Checked,
@@ -91,12 +91,16 @@ fn tracks() -> Vec<Track> {
 }
 
 fn inits() -> Vec<TrackInit> {
-    let init = |codec: &str, timescale| TrackInit {
+    let init = |media, codec: &str, timescale| TrackInit {
+        media,
         codec: codec.to_owned(),
         timescale,
         data: Bytes::from_static(b"init"),
     };
-    vec![init("avc1.64001e", 12_800), init("mp4a.40.2", 48_000)]
+    vec![
+        init(Media::Video, "avc1.64001e", 12_800),
+        init(Media::Audio, "mp4a.40.2", 48_000),
+    ]
 }
 
 /// The nth segment of a run, of 1,000 bytes a track.
@@ -234,7 +238,7 @@ async fn a_fenced_publisher_ends_at_once_with_all_that_waits() {
     publisher.intake().segment(segment(0));
     publisher.flush().await;
     let store = MediaStore::new(Arc::new(world.checked.clone()));
-    end_channel(store, &world.config.job, 2, Timestamp::now())
+    end_channel(store, &world.config.job, 2, &Timestamp::now)
         .await
         .unwrap();
     publisher.intake().segment(segment(1));

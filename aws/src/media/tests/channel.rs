@@ -101,7 +101,7 @@ async fn a_forced_end_closes_the_playlists_and_fences_the_worker() {
     world.start_run(&mut channel, 1);
     world.publish(&mut channel, 0).await.unwrap();
     for _ in 0..2 {
-        end_channel(world.store(), &world.job, 2, world.now())
+        end_channel(world.store(), &world.job, 2, &|| world.now())
             .await
             .unwrap();
         assert!(media(&world, "video").ended && media(&world, "audio").ended);
@@ -118,7 +118,7 @@ async fn a_forced_end_closes_the_playlists_and_fences_the_worker() {
 #[tokio::test]
 async fn a_forced_end_before_the_first_segment_fences_too() {
     let world = World::new();
-    end_channel(world.store(), &world.job, 2, world.now())
+    end_channel(world.store(), &world.job, 2, &|| world.now())
         .await
         .unwrap();
     let refused = world.claim(world.store(), 1).await;

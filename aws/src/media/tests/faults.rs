@@ -127,7 +127,7 @@ async fn persistent(world: &World, store: MediaStore) -> Result<(), ChannelError
 
 async fn drive(world: &World, channel: &mut Channel) -> Result<(), ChannelError> {
     loop {
-        match channel.drive(world.now()).await {
+        match channel.drive(&|| world.now()).await {
             Err(ChannelError::Retry(_)) => {}
             other => return other,
         }

@@ -69,7 +69,7 @@ impl World {
     }
 
     pub async fn claim(&self, store: MediaStore, attempt: u64) -> Result<Channel, ChannelError> {
-        Channel::claim(store, &self.job, attempt, PRESENTATION, self.now()).await
+        Channel::claim(store, &self.job, attempt, PRESENTATION, &|| self.now()).await
     }
 
     pub fn start_run(&self, channel: &mut Channel, number: u32) {
@@ -85,13 +85,13 @@ impl World {
     pub async fn publish(&self, channel: &mut Channel, n: u64) -> Result<u64, ChannelError> {
         self.wait(4);
         let sequence = channel.begin_segment(tracks(n), self.now()).unwrap();
-        channel.drive(self.now()).await?;
+        channel.drive(&|| self.now()).await?;
         Ok(sequence)
     }
 
     pub async fn end(&self, channel: &mut Channel) -> Result<(), ChannelError> {
         channel.begin_end(self.now()).unwrap();
-        channel.drive(self.now()).await
+        channel.drive(&|| self.now()).await
     }
 
     #[track_caller]

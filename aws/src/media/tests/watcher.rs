@@ -106,7 +106,7 @@ async fn a_claim_makes_every_version_that_a_predecessor_knows_stale() {
         versions
     };
     let before = versions().await;
-    super::super::end_channel(world.store(), &world.job, 2, world.now())
+    super::super::end_channel(world.store(), &world.job, 2, &|| world.now())
         .await
         .unwrap();
     for ((name, before), after) in names.iter().zip(before).zip(versions().await) {
