@@ -136,10 +136,10 @@ impl Watched {
             };
             self.tell(timeline).await?;
             self.measure().await?;
-            self.status(timeline.screen).await?;
             if done {
                 return Ok(());
             }
+            self.status(timeline.screen).await?;
         }
     }
 
