@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use reqwest::{Client, Method, StatusCode};
 use serde_json::Value;
 
@@ -21,10 +22,24 @@ impl Api {
     /// # Errors
     /// The client can't be made.
     pub fn of(machine: &Machine) -> anyhow::Result<Self> {
+        Self::with_headers(machine, HeaderMap::new())
+    }
+
+    /// A client that shows this bearer token.
+    ///
+    /// # Errors
+    /// As [`Self::of`].
+    pub fn with_token(machine: &Machine, token: &str) -> anyhow::Result<Self> {
+        let value = HeaderValue::try_from(format!("Bearer {token}"))?;
+        Self::with_headers(machine, HeaderMap::from_iter([(AUTHORIZATION, value)]))
+    }
+
+    fn with_headers(machine: &Machine, headers: HeaderMap) -> anyhow::Result<Self> {
         // Fails only where it was installed before, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = Client::builder()
             .no_proxy()
+            .default_headers(headers)
             .timeout(Duration::from_secs(10))
             .build()?;
         Ok(Self {
@@ -128,6 +143,27 @@ impl Api {
         }
         Ok(Some(answer.bytes().await?.to_vec()))
     }
+
+    /// Whether anything is there.
+    ///
+    /// # Errors
+    /// No answer came.
+    pub async fn is_there(&self, url: &str) -> anyhow::Result<bool> {
+        let answer = self.client.head(url).send().await?;
+        Ok(answer.status().is_success())
+    }
+}
+
+/// The states that a history passes through, in its order.
+pub fn states(events: &[Value]) -> Vec<&str> {
+    let mut events: Vec<_> = events.iter().collect();
+    events.sort_by_key(|event| event["seq"].as_u64());
+    let mut states: Vec<_> = events
+        .iter()
+        .filter_map(|event| event["to"].as_str())
+        .collect();
+    states.dedup();
+    states
 }
 
 /// A field that is text.

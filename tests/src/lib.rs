@@ -4,4 +4,5 @@ pub mod api;
 pub mod bench;
 pub mod fake;
 pub mod machine;
+pub mod player;
 pub mod publisher;

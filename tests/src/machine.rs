@@ -73,8 +73,11 @@ impl Machine {
     }
 
     async fn start_in(folder: Folder, arguments: &[&str]) -> anyhow::Result<Self> {
-        let first = free_ports(8)?;
-        let mut all = vec!["--rtmp-ports".to_owned(), format!("{first}-{}", first + 7)];
+        let mut all = Vec::new();
+        if !arguments.contains(&"--rtmp-ports") {
+            let first = free_ports(8)?;
+            all.extend(["--rtmp-ports".to_owned(), format!("{first}-{}", first + 7)]);
+        }
         if !arguments.contains(&"--listen") {
             all.extend(["--listen".to_owned(), "127.0.0.1:0".to_owned()]);
         }
@@ -119,6 +122,22 @@ impl Machine {
             .id()
             .and_then(|pid| i32::try_from(pid).ok())
             .map(Pid::from_raw)
+    }
+
+    /// Waits until it ends by itself. Cancel-safe.
+    ///
+    /// # Errors
+    /// It can't be waited for.
+    pub async fn ended(&mut self) -> anyhow::Result<std::process::ExitStatus> {
+        Ok(self.child.wait().await?)
+    }
+
+    /// All that it has logged so far.
+    ///
+    /// # Errors
+    /// The log can't be read.
+    pub fn log(&self) -> anyhow::Result<String> {
+        Ok(std::fs::read_to_string(self.folder().join("log.txt"))?)
     }
 
     /// Sends it a signal and waits for its end.
@@ -180,6 +199,8 @@ async fn spawn(folder: &Path, arguments: &[String]) -> anyhow::Result<(Child, St
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(log)
+        // Ctrl-C is for the program that started it, which ends it in order.
+        .process_group(0)
         .kill_on_drop(true)
         .spawn()
         .context("ezlive can't be started")?;
@@ -222,6 +243,19 @@ pub fn free_ports(count: u16) -> anyhow::Result<u16> {
 fn seed() -> u16 {
     static NEXT: std::sync::atomic::AtomicU16 = std::sync::atomic::AtomicU16::new(0);
     NEXT.fetch_add(257, std::sync::atomic::Ordering::Relaxed)
+}
+
+/// Which of these are still there.
+///
+/// # Errors
+/// `/proc` can't be read.
+pub fn alive(pids: &[(Pid, String)]) -> anyhow::Result<Vec<(Pid, String)>> {
+    let all = processes()?;
+    let is_there = |(pid, name): &&(Pid, String)| {
+        all.iter()
+            .any(|(other, _, called)| *other == pid.as_raw() && called == name)
+    };
+    Ok(pids.iter().filter(is_there).cloned().collect())
 }
 
 /// Every process: id, parent's id, name.

@@ -23,10 +23,21 @@ impl Publisher {
     /// # Errors
     /// The job has no ingest, or FFmpeg can't be started.
     pub fn start(job: &Value, size: &str, rate: &str) -> anyhow::Result<Self> {
-        let size: Size = size.parse().map_err(anyhow::Error::msg)?;
-        let rate: FrameRate = rate.parse().map_err(anyhow::Error::msg)?;
-        let mut arguments = TestPicture { size, rate }.input_args();
-        arguments.extend(encode_args(size, rate));
+        Self::start_with(job, &test_picture(size, rate)?)
+    }
+
+    /// As [`Self::start`], but with sound of another sample rate, in Hz.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn start_with_sound_of(
+        job: &Value,
+        size: &str,
+        rate: &str,
+        sample_rate: u32,
+    ) -> anyhow::Result<Self> {
+        let mut arguments = test_picture(size, rate)?;
+        arguments.extend(["-ar".to_owned(), sample_rate.to_string()]);
         Self::start_with(job, &arguments)
     }
 
@@ -78,4 +89,16 @@ impl Publisher {
             .await
             .context("FFmpeg goes on")??)
     }
+}
+
+/// FFmpeg's arguments for the test picture, encoded.
+///
+/// # Errors
+/// These are no size and rate.
+pub fn test_picture(size: &str, rate: &str) -> anyhow::Result<Vec<String>> {
+    let size: Size = size.parse().map_err(anyhow::Error::msg)?;
+    let rate: FrameRate = rate.parse().map_err(anyhow::Error::msg)?;
+    let mut arguments = TestPicture { size, rate }.input_args();
+    arguments.extend(encode_args(size, rate));
+    Ok(arguments)
 }
