@@ -328,7 +328,7 @@ async fn a_beat_needs_the_booking_it_believes_in() {
 async fn the_idle_are_listed_and_nobody_else() {
     let records = Records::new().await;
     let worker = records.idle().await;
-    assert_eq!(records.idle_ids().await, [worker.id.clone()]);
+    assert_eq!(records.idle_ids().await, std::slice::from_ref(&worker.id));
     let (job, booked, booking) = records.booked().await;
     let idle = records.idle_ids().await;
     assert!(!idle.contains(&booked.id) || !idle.contains(&worker.id));

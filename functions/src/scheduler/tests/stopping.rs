@@ -65,7 +65,7 @@ async fn a_forced_stop_closes_the_playlists() {
     // Nobody of a lower attempt gets in any more.
     let spec = world.record(&id).await.spec;
     let late =
-        aws::media::end_channel(media.of(&spec).clone(), &id, 1, jiff::Timestamp::now()).await;
+        aws::media::end_channel(media.of(&spec).clone(), &id, 1, &jiff::Timestamp::now).await;
     assert!(late.is_err());
 }
 
