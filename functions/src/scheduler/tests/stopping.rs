@@ -37,7 +37,7 @@ async fn a_worker_that_does_not_stop_is_stopped_without() {
     assert_eq!((job.state, job.attempt), (JobState::Stopped, 2));
     assert_eq!(job.reason.unwrap().code, ReasonCode::StopForced);
     assert_eq!(job.worker_id, None);
-    assert_eq!(world.launcher.stopped(), [worker.clone()]);
+    assert_eq!(world.launcher.stopped(), std::slice::from_ref(&worker));
     assert_eq!(world.worker(&worker).await.state, WorkerState::Closed);
     assert_eq!(fence(&world, &id), Some((2, true)));
     // What was still on its way says nothing any more.

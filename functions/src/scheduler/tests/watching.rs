@@ -18,7 +18,7 @@ async fn a_worker_that_beats_no_more_loses_its_job_to_another() {
     // The first look sees the beat of the registration.
     let looks = world.look_on_until_lost(watch).await;
     assert_eq!(looks, LOOKS_PER_LEASE + 1);
-    assert_eq!(world.launcher.stopped(), [worker.clone()]);
+    assert_eq!(world.launcher.stopped(), std::slice::from_ref(&worker));
     assert_eq!(world.worker(&worker).await.state, WorkerState::Closed);
     let job = world.record(&id).await;
     assert_eq!((job.state, job.attempt), (JobState::Created, 1));
