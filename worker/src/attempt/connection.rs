@@ -109,12 +109,15 @@ impl Connection {
     /// sniff in the connection's midst, at its time.
     fn configs_before(&mut self, tag: &Tag) -> Vec<Tag> {
         let is_first = self.sniffer.as_ref().is_some_and(Sniffer::is_empty);
-        if !is_first || body(tag) == Body::Config {
+        if !is_first {
             return Vec::new();
         }
+        // A new configuration takes the place of the one of its kind only.
+        let replaced = (body(tag) == Body::Config).then_some(tag.kind);
         [&self.video_config, &self.audio_config]
             .into_iter()
             .flatten()
+            .filter(|config| Some(config.kind) != replaced)
             .map(|config| Tag {
                 timestamp: tag.timestamp,
                 ..config.clone()
@@ -129,3 +132,6 @@ impl Connection {
         opening
     }
 }
+
+#[cfg(test)]
+mod tests;
