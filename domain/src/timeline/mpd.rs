@@ -1,8 +1,10 @@
 //! The DASH manifest (ISO/IEC 23009-1).
 //!
 //! Every run is a Period that starts at its wall-clock time. All but the last
-//! are closed by their duration. A channel that has ended keeps the dynamic
-//! type, without updates, and says how long it is.
+//! are closed by their duration. A channel that has ended becomes static, with
+//! the same Periods at the same times (ISO/IEC 23009-1 section 5.4.1 allows
+//! the change): players that follow an explicit timeline take that, and not a
+//! mediaPresentationDuration alone, for the end of a live channel.
 
 use std::io;
 
@@ -59,10 +61,12 @@ impl Timeline {
                 for period in &periods {
                     self.write_period(xml, period)?;
                 }
-                xml.create_element("UTCTiming")
-                    .with_attribute(("schemeIdUri", UTC_TIMING))
-                    .with_attribute(("value", MPD))
-                    .write_empty()?;
+                if !self.ended {
+                    xml.create_element("UTCTiming")
+                        .with_attribute(("schemeIdUri", UTC_TIMING))
+                        .with_attribute(("value", MPD))
+                        .write_empty()?;
+                }
                 Ok(())
             })?;
         Ok(())
@@ -71,24 +75,25 @@ impl Timeline {
     fn mpd_attributes(&self, periods: &[Period<'_>]) -> Vec<(&'static str, String)> {
         let target_ms = u64::from(self.presentation.target_duration) * 1000;
         let origin = self.availability_start.unwrap_or(self.updated_at);
+        let kind = if self.ended { "static" } else { "dynamic" };
         let mut attributes = vec![
             ("xmlns", "urn:mpeg:dash:schema:mpd:2011".to_owned()),
             ("profiles", PROFILES.to_owned()),
-            ("type", "dynamic".to_owned()),
+            ("type", kind.to_owned()),
             ("availabilityStartTime", format!("{origin:.3}")),
             ("publishTime", format!("{:.3}", self.updated_at)),
             ("minBufferTime", seconds(target_ms)),
             ("maxSegmentDuration", seconds(target_ms)),
-            ("suggestedPresentationDelay", seconds(3 * target_ms)),
         ];
         if self.ended {
-            // No timeShiftBufferDepth: what is listed stays, however late one comes.
+            // What is listed stays, however late one comes.
             let end = periods
                 .last()
                 .and_then(|p| p.duration_ms.map(|d| p.start_ms + d));
             attributes.push(("mediaPresentationDuration", seconds(end.unwrap_or(0))));
         } else {
             let dvr_ms = u64::from(self.presentation.dvr_window) * 1000;
+            attributes.push(("suggestedPresentationDelay", seconds(3 * target_ms)));
             attributes.push(("minimumUpdatePeriod", seconds(target_ms / 2)));
             attributes.push(("timeShiftBufferDepth", seconds(dvr_ms.max(3 * target_ms))));
         }
