@@ -58,8 +58,9 @@ impl Timeline {
                         .with_attribute(("id", "next"))
                         .write_empty()?;
                 }
-                for period in &periods {
-                    self.write_period(xml, period)?;
+                for (index, period) in periods.iter().enumerate() {
+                    let is_last = index + 1 == periods.len();
+                    self.write_period(xml, period, is_last)?;
                 }
                 if !self.ended {
                     xml.create_element("UTCTiming")
@@ -87,10 +88,8 @@ impl Timeline {
         ];
         if self.ended {
             // What is listed stays, however late one comes.
-            let end = periods
-                .last()
-                .and_then(|p| p.duration_ms.map(|d| p.start_ms + d));
-            attributes.push(("mediaPresentationDuration", seconds(end.unwrap_or(0))));
+            let end = periods.last().map_or(0, Period::end_ms);
+            attributes.push(("mediaPresentationDuration", seconds(end)));
         } else {
             let dvr_ms = u64::from(self.presentation.dvr_window) * 1000;
             attributes.push(("suggestedPresentationDelay", seconds(3 * target_ms)));
@@ -114,17 +113,10 @@ impl Timeline {
                     periods.push(Period {
                         run,
                         start_ms: since(origin, run.start),
-                        duration_ms: None,
                         segments: vec![segment],
                     });
                 }
             }
-        }
-        let open = if self.ended { 0 } else { 1 };
-        let closed = periods.len().saturating_sub(open);
-        for period in &mut periods[..closed] {
-            // To where all tracks reach, so that a player finds each complete.
-            period.duration_ms = Some(period.run.shortest_us() / 1000);
         }
         periods
     }
@@ -137,15 +129,18 @@ impl Timeline {
             .unwrap_or_default()
     }
 
-    fn write_period(&self, xml: &mut Xml, period: &Period<'_>) -> io::Result<()> {
+    fn write_period(&self, xml: &mut Xml, period: &Period<'_>, is_last: bool) -> io::Result<()> {
         let run = period.run;
         let id = format!("{}-{}", run.id.attempt, run.id.number);
         let mut element = xml
             .create_element("Period")
             .with_attribute(("id", id.as_str()))
             .with_attribute(("start", seconds(period.start_ms).as_str()));
-        if let Some(duration) = period.duration_ms {
-            element = element.with_attribute(("duration", seconds(duration).as_str()));
+        // The last one of a channel that has ended ends with the presentation.
+        // With a duration there too, dash.js takes the sum of all for that of
+        // the presentation, although there was nothing between the runs.
+        if !is_last {
+            element = element.with_attribute(("duration", seconds(period.duration_ms()).as_str()));
         }
         element.write_inner_content(|xml| {
             let sets = adaptation_sets(&run.renditions);
@@ -165,8 +160,18 @@ struct Period<'a> {
     run: &'a Run,
     /// Since availabilityStartTime.
     start_ms: u64,
-    duration_ms: Option<u64>,
     segments: Vec<&'a Segment>,
+}
+
+impl Period<'_> {
+    /// To where all tracks reach, so that a player finds each complete.
+    fn duration_ms(&self) -> u64 {
+        self.run.shortest_us() / 1000
+    }
+
+    fn end_ms(&self) -> u64 {
+        self.start_ms + self.duration_ms()
+    }
 }
 
 /// A rendition and its place among the tracks of its run.
