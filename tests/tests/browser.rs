@@ -63,11 +63,13 @@ async fn obey(node: &mut Child, api: &Api) -> anyhow::Result<()> {
             [">", "publish", job, size, rate] => {
                 publisher = Some(Publisher::start(&api.job(job).await?, size, rate)?);
             }
-            [">", "kill"] => publisher
-                .take()
-                .context("there is no publisher")?
-                .kill()
-                .await?,
+            [">", "kill"] => {
+                publisher
+                    .take()
+                    .context("there is no publisher")?
+                    .kill()
+                    .await?
+            }
             [">", ..] => bail!("no such order: {line}"),
             _ => continue,
         }
