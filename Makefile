@@ -44,9 +44,20 @@ bench: deps-demo ## The figures of the README, measured again (release build)
 deps-demo: ## FFmpeg and a C compiler, by apt where that is allowed
 	@scripts/install.sh ffmpeg cc
 
-deps-test: ## What the tests need besides
-	@scripts/install.sh ffmpeg cc npm chromium
+deps-test: tests/browser/node_modules/.package-lock.json .venv/installed ## What the tests need besides
+	@scripts/install.sh ffmpeg cc npm chromium python3
+
+tests/browser/node_modules/.package-lock.json: tests/browser/package-lock.json tests/browser/package.json
+	@scripts/install.sh npm
+	cd tests/browser && npm ci --no-audit --no-fund --silent
+	touch node_modules/.package-lock.json
+
+.venv/installed: tests/schema/requirements.txt
+	@scripts/install.sh python3
+	python3 -m venv .venv
+	.venv/bin/pip install --quiet --disable-pip-version-check --requirement tests/schema/requirements.txt
+	touch $@
 
 clean: ## What was built
 	cargo clean
-	rm -rf console/dist console/node_modules
+	rm -rf console/dist console/node_modules tests/browser/node_modules .venv

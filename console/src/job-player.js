@@ -58,11 +58,14 @@ export function playerCard(signal) {
 
   const refreshStrip = (moving) => {
     const status = player.status();
+    // A channel that is over has no edge to be behind of, or to go to.
+    const hasEdge = !isEnded(job.state);
     const onEdge = moving && status.atLiveEdge;
+    live.hidden = !hasEdge;
     live.dataset.live = onEdge ? 'yes' : 'no';
     setText(live, onEdge ? 'Live' : 'Go live');
     setText(parts.height.text, status.height ? `${status.height}p` : '–');
-    setText(parts.latency.text, status.latencySeconds ? `${status.latencySeconds.toFixed(1)} s` : '–');
+    setText(parts.latency.text, hasEdge && status.latencySeconds ? `${status.latencySeconds.toFixed(1)} s` : '–');
     setText(parts.buffer.text, `${status.bufferSeconds.toFixed(1)} s`);
     setText(parts.dropped.text, format.count(status.droppedFrames));
     const levels = player.levels();

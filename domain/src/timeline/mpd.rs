@@ -1,8 +1,10 @@
 //! The DASH manifest (ISO/IEC 23009-1).
 //!
 //! Every run is a Period that starts at its wall-clock time. All but the last
-//! are closed by their duration. A channel that has ended keeps the dynamic
-//! type, without updates, and says how long it is.
+//! are closed by their duration. A channel that has ended becomes static, with
+//! the same Periods at the same times (ISO/IEC 23009-1 section 5.4.1 allows
+//! the change): players that follow an explicit timeline take that, and not a
+//! mediaPresentationDuration alone, for the end of a live channel.
 
 use std::io;
 
@@ -56,13 +58,16 @@ impl Timeline {
                         .with_attribute(("id", "next"))
                         .write_empty()?;
                 }
-                for period in &periods {
-                    self.write_period(xml, period)?;
+                for (index, period) in periods.iter().enumerate() {
+                    let is_last = index + 1 == periods.len();
+                    self.write_period(xml, period, is_last)?;
                 }
-                xml.create_element("UTCTiming")
-                    .with_attribute(("schemeIdUri", UTC_TIMING))
-                    .with_attribute(("value", MPD))
-                    .write_empty()?;
+                if !self.ended {
+                    xml.create_element("UTCTiming")
+                        .with_attribute(("schemeIdUri", UTC_TIMING))
+                        .with_attribute(("value", MPD))
+                        .write_empty()?;
+                }
                 Ok(())
             })?;
         Ok(())
@@ -71,24 +76,23 @@ impl Timeline {
     fn mpd_attributes(&self, periods: &[Period<'_>]) -> Vec<(&'static str, String)> {
         let target_ms = u64::from(self.presentation.target_duration) * 1000;
         let origin = self.availability_start.unwrap_or(self.updated_at);
+        let kind = if self.ended { "static" } else { "dynamic" };
         let mut attributes = vec![
             ("xmlns", "urn:mpeg:dash:schema:mpd:2011".to_owned()),
             ("profiles", PROFILES.to_owned()),
-            ("type", "dynamic".to_owned()),
+            ("type", kind.to_owned()),
             ("availabilityStartTime", format!("{origin:.3}")),
             ("publishTime", format!("{:.3}", self.updated_at)),
             ("minBufferTime", seconds(target_ms)),
             ("maxSegmentDuration", seconds(target_ms)),
-            ("suggestedPresentationDelay", seconds(3 * target_ms)),
         ];
         if self.ended {
-            // No timeShiftBufferDepth: what is listed stays, however late one comes.
-            let end = periods
-                .last()
-                .and_then(|p| p.duration_ms.map(|d| p.start_ms + d));
-            attributes.push(("mediaPresentationDuration", seconds(end.unwrap_or(0))));
+            // What is listed stays, however late one comes.
+            let end = periods.last().map_or(0, Period::end_ms);
+            attributes.push(("mediaPresentationDuration", seconds(end)));
         } else {
             let dvr_ms = u64::from(self.presentation.dvr_window) * 1000;
+            attributes.push(("suggestedPresentationDelay", seconds(3 * target_ms)));
             attributes.push(("minimumUpdatePeriod", seconds(target_ms / 2)));
             attributes.push(("timeShiftBufferDepth", seconds(dvr_ms.max(3 * target_ms))));
         }
@@ -109,17 +113,10 @@ impl Timeline {
                     periods.push(Period {
                         run,
                         start_ms: since(origin, run.start),
-                        duration_ms: None,
                         segments: vec![segment],
                     });
                 }
             }
-        }
-        let open = if self.ended { 0 } else { 1 };
-        let closed = periods.len().saturating_sub(open);
-        for period in &mut periods[..closed] {
-            // To where all tracks reach, so that a player finds each complete.
-            period.duration_ms = Some(period.run.shortest_us() / 1000);
         }
         periods
     }
@@ -132,15 +129,18 @@ impl Timeline {
             .unwrap_or_default()
     }
 
-    fn write_period(&self, xml: &mut Xml, period: &Period<'_>) -> io::Result<()> {
+    fn write_period(&self, xml: &mut Xml, period: &Period<'_>, is_last: bool) -> io::Result<()> {
         let run = period.run;
         let id = format!("{}-{}", run.id.attempt, run.id.number);
         let mut element = xml
             .create_element("Period")
             .with_attribute(("id", id.as_str()))
             .with_attribute(("start", seconds(period.start_ms).as_str()));
-        if let Some(duration) = period.duration_ms {
-            element = element.with_attribute(("duration", seconds(duration).as_str()));
+        // The last one of a channel that has ended ends with the presentation.
+        // With a duration there too, dash.js takes the sum of all for that of
+        // the presentation, although there was nothing between the runs.
+        if !is_last {
+            element = element.with_attribute(("duration", seconds(period.duration_ms()).as_str()));
         }
         element.write_inner_content(|xml| {
             let sets = adaptation_sets(&run.renditions);
@@ -160,8 +160,18 @@ struct Period<'a> {
     run: &'a Run,
     /// Since availabilityStartTime.
     start_ms: u64,
-    duration_ms: Option<u64>,
     segments: Vec<&'a Segment>,
+}
+
+impl Period<'_> {
+    /// To where all tracks reach, so that a player finds each complete.
+    fn duration_ms(&self) -> u64 {
+        self.run.shortest_us() / 1000
+    }
+
+    fn end_ms(&self) -> u64 {
+        self.start_ms + self.duration_ms()
+    }
 }
 
 /// A rendition and its place among the tracks of its run.

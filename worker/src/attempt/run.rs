@@ -117,8 +117,9 @@ impl ActiveRun {
         self.prepared.is_some()
     }
 
-    /// The tags that follow are of another connection.
-    pub fn begin_connection(&mut self) {
+    /// The tags that follow are of another connection, which carries this.
+    pub fn begin_connection(&mut self, input: InputInfo) {
+        self.input = input;
         self.writer.begin_connection();
     }
 

@@ -100,7 +100,7 @@ impl Session<'_> {
         self.reconnect_by = None;
         match self.run.take() {
             Some(mut run) if run.suits(&input) => {
-                run.begin_connection();
+                run.begin_connection(input);
                 self.run = Some(run);
             }
             other => {
