@@ -1,6 +1,11 @@
 //! A browser in front of a running `ezlive up`: the console makes a job,
 //! hls.js and dash.js play it (`tests/browser`, started from here).
 
+#![allow(
+    clippy::print_stdout,
+    reason = "what the browser says belongs to the test's output"
+)]
+
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
