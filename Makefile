@@ -31,7 +31,7 @@ test: deps-test build ## Everything that must hold: lints, unit, end to end, bro
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	cd console && npm test --silent && cd ..
-	cargo test --locked --workspace
+	cargo test --locked --workspace --no-fail-fast
 
 test-fast: ## The tests of the crates alone
 	cargo test --locked --workspace --exclude tests
