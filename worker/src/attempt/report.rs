@@ -73,7 +73,7 @@ impl Reporter {
             // A wish of the client's came in between, as a stop: the attempt
             // learns of it with its next beat.
             Err(illegal) => {
-                tracing::debug!(%illegal, "not reported");
+                tracing::warn!(%illegal, "not reported");
                 Ok(())
             }
         }

@@ -112,6 +112,11 @@ impl ActiveRun {
         self.feed.is_some() && self.writer.can_continue_with(input)
     }
 
+    /// How long ago it began.
+    pub fn age(&self) -> Duration {
+        self.started.elapsed()
+    }
+
     /// Whether FFmpeg opened its input itself.
     pub fn is_pulled(&self) -> bool {
         self.prepared.is_some()
@@ -147,6 +152,12 @@ impl ActiveRun {
     /// Waits for the end by itself. Cancel-safe.
     pub async fn ended(&self) -> RunEnd {
         self.run.wait().await
+    }
+
+    /// The forbidden host that FFmpeg was led to, if it was.
+    pub fn was_forbidden(&self) -> Option<String> {
+        let prepared = self.prepared.as_ref()?;
+        Some(prepared.was_forbidden()?.host)
     }
 
     /// Waits until FFmpeg was led to a forbidden address; for ever where

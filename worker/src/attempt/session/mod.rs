@@ -84,7 +84,10 @@ pub struct Session<'a> {
     connection: Option<Connection>,
     run: Option<ActiveRun>,
     runs: u32,
-    backoff: Backoff,
+    /// Runs that came to nothing through FFmpeg's fault: they have a budget.
+    failures: Backoff,
+    /// Tries that found no input, or not for long: they cost but time.
+    input_failures: Backoff,
     /// No run before then: the last one came to nothing.
     not_before: Instant,
     /// FLV that FFmpeg has not taken yet; nothing is read meanwhile.
@@ -130,7 +133,8 @@ impl<'a> Session<'a> {
             connection: None,
             run: None,
             runs: 0,
-            backoff: Backoff::default(),
+            failures: Backoff::default(),
+            input_failures: Backoff::default(),
             not_before: now,
             waiting: None,
             hold_until: now,
@@ -192,8 +196,9 @@ impl<'a> Session<'a> {
                 Ok(()) = status.changed() => Wake::Published,
                 _ = tick.tick() => Wake::Tick,
                 () = write(self.run.as_ref(), self.waiting.as_ref()) => Wake::Written,
-                end = ended(self.run.as_ref()) => Wake::RunEnded(end),
+                // Refused, FFmpeg ends as well: the refusal is why.
                 host = forbidden(self.run.as_ref()) => Wake::Forbidden(host),
+                end = ended(self.run.as_ref()) => Wake::RunEnded(end),
                 pulled = pending_or(pulling.as_mut()) => Wake::Pulled(pulled),
                 wake = source.next(may_read) => wake,
             };
@@ -228,6 +233,10 @@ impl<'a> Session<'a> {
 
     /// Tells the job's record.
     fn tell(&mut self, change: Change, told: Told) {
+        // Only its client's wish takes a channel out of a pause.
+        if self.told == Told::Paused && !matches!(change, Change::Listen { .. }) {
+            return;
+        }
         self.told = told;
         // Its task ends early only when the job is another's, which the beat
         // tells too.

@@ -72,6 +72,11 @@ impl Prepared {
         &self.feed
     }
 
+    /// Where FFmpeg has been led that it must not go, if it has.
+    pub fn was_forbidden(&self) -> Option<ForbiddenInput> {
+        self.forbidden.borrow().clone()
+    }
+
     /// Waits until FFmpeg has been led to a forbidden address, by a redirect,
     /// a playlist or a name that has come to mean another address; for ever
     /// where that doesn't happen.
