@@ -78,7 +78,10 @@ impl ActiveRun {
             tie: Tie::default(),
             stall: STALL,
             first_frame: FIRST_FRAME,
-            secrets: Vec::new(),
+            secrets: setup
+                .prepared
+                .as_ref()
+                .map_or_else(Vec::new, Prepared::secrets),
         })?;
         tracing::info!(run = setup.number, pid = run.pid(), "FFmpeg started");
         let output = run.take_pieces().map(|pieces| {
