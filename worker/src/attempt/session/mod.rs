@@ -14,13 +14,13 @@ use domain::ids::StreamKey;
 use domain::input::InputInfo;
 use domain::job::{Change, Job, Reason, ReasonCode, Stats, Totals};
 use futures::future::BoxFuture;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::backoff::Backoff;
 use super::beat::{Orders, PULSE_EVERY, Pulse};
 use super::connection::Connection;
-use super::report::Reporter;
+use super::report::{Reporter, Reporting};
 use super::run::ActiveRun;
 use super::source::Source;
 use crate::ffmpeg::RunEnd;
@@ -41,6 +41,31 @@ pub enum Outcome {
     HandedBack { reason: Reason },
     /// The job is another's: not a word more.
     Gone,
+}
+
+/// What is under way when an attempt ends.
+pub struct Tail {
+    run: Option<ActiveRun>,
+    reporting: Reporting,
+}
+
+impl Tail {
+    /// Ends it in order: all that the run has brought out is then with the
+    /// publisher, and all that was told is in the job's record.
+    pub async fn finish(self) {
+        if let Some(run) = self.run {
+            let end = run.finish().await;
+            tracing::info!(cause = ?end.cause, "the run is over");
+        }
+        self.reporting.drain().await;
+    }
+
+    /// Stops it at once.
+    pub fn kill(self) {
+        if let Some(run) = self.run {
+            run.kill();
+        }
+    }
 }
 
 /// What the job's record was told last.
@@ -77,8 +102,7 @@ pub struct Session<'a> {
     orders: watch::Receiver<Orders>,
     pulse: Pulse,
     stats: watch::Sender<Stats>,
-    changes: mpsc::UnboundedSender<Change>,
-    reporting: tokio::task::JoinHandle<()>,
+    reporting: Reporting,
     key: watch::Sender<StreamKey>,
     told: Told,
     connection: Option<Connection>,
@@ -117,7 +141,7 @@ impl<'a> Session<'a> {
         stats: watch::Sender<Stats>,
         reporter: Reporter,
     ) -> Self {
-        let (changes, reporting) = reporter.spawn();
+        let reporting = reporter.spawn();
         let (key, _) = watch::channel(job.stream_key.clone());
         let now = Instant::now();
         Self {
@@ -126,7 +150,6 @@ impl<'a> Session<'a> {
             orders,
             pulse,
             stats,
-            changes,
             reporting,
             key,
             told: Told::Nothing,
@@ -149,29 +172,20 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Serves until the attempt ends. All that the runs have brought out is
-    /// then with the publisher.
-    pub async fn run(mut self, publisher: &mut Publisher) -> Outcome {
+    /// Serves until the attempt ends; what is then still under way is left to
+    /// the caller.
+    pub async fn run(mut self, publisher: &mut Publisher) -> (Outcome, Tail) {
         let opened = Source::open(&self.job, &self.member.config, self.key.subscribe()).await;
         let outcome = match opened {
             Ok(mut source) => self.serve(&mut source, publisher).await,
             // Another worker may have a free port.
             Err(reason) => Outcome::HandedBack { reason },
         };
-        if let Some(run) = self.run.take() {
-            match outcome {
-                Outcome::Gone => run.kill(),
-                _ => self.finish(run).await,
-            }
-        }
-        // What was reported before must be written before the end is.
-        drop(self.changes);
-        if matches!(outcome, Outcome::Gone) {
-            self.reporting.abort();
-        }
-        // An abort is all it can fail with.
-        let _ = self.reporting.await;
-        outcome
+        let tail = Tail {
+            run: self.run,
+            reporting: self.reporting,
+        };
+        (outcome, tail)
     }
 
     async fn serve(&mut self, source: &mut Source, publisher: &mut Publisher) -> Outcome {
@@ -238,9 +252,7 @@ impl<'a> Session<'a> {
             return;
         }
         self.told = told;
-        // Its task ends early only when the job is another's, which the beat
-        // tells too.
-        let _ = self.changes.send(change);
+        self.reporting.tell(change);
     }
 }
 
