@@ -129,6 +129,10 @@ pub struct Session<'a> {
     began: Instant,
     last_tick: Instant,
     last_trouble: Option<ReasonCode>,
+    /// Since when the media store fails.
+    store_fails_since: Option<Instant>,
+    /// The job's record has been told so.
+    store_told: bool,
 }
 
 impl<'a> Session<'a> {
@@ -169,6 +173,8 @@ impl<'a> Session<'a> {
             began: now,
             last_tick: now,
             last_trouble: None,
+            store_fails_since: None,
+            store_told: false,
         }
     }
 

@@ -82,6 +82,7 @@ impl Session<'_> {
         let now = Instant::now();
         self.count_time(now);
         self.send_stats(now, publisher);
+        self.look_at_store(now, publisher);
         if self.reconnect_by.is_some_and(|by| now >= by) {
             self.reconnect_by = None;
             if let Some(run) = self.run.take() {
@@ -131,6 +132,28 @@ impl Session<'_> {
             last_segment_at: status.last_published.and_then(|at| wall_time(now - at)),
             totals,
         });
+    }
+
+    /// Tells when the store has failed for longer than a segment, and when it
+    /// is back.
+    fn look_at_store(&mut self, now: Instant, publisher: &Publisher) {
+        let fails = publisher.status().borrow().store_error.is_some();
+        self.store_fails_since = fails.then(|| self.store_fails_since.unwrap_or(now));
+        let segment = self.job.spec.output.segment_duration.millis;
+        let segment = Duration::from_millis(segment.into());
+        let lasts = self
+            .store_fails_since
+            .is_some_and(|since| now - since > segment);
+        let is_news = if self.store_told { !fails } else { lasts };
+        if !is_news || self.told == Told::Paused {
+            return;
+        }
+        self.store_told = fails;
+        let reason = fails.then(|| {
+            let message = "the media store takes no segments at present";
+            Reason::new(ReasonCode::StoreUnavailable, message)
+        });
+        self.tell(Change::Trouble { reason }, self.told);
     }
 
     /// The publisher has ended by itself.
