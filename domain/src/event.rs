@@ -50,6 +50,8 @@ pub enum EventKind {
     InputLost,
     /// Media goes on in a new run after an interruption.
     RunEnded,
+    /// Something is wrong that stops no run; without a reason, no more.
+    Trouble,
     /// The worker holds the channel.
     Paused,
     /// The client asked for a stop.

@@ -58,9 +58,10 @@ impl Member {
                 },
             };
             // What it can't serve any more its watch takes from it: at once,
-            // as its process ends here.
+            // as its process ends here. Freed meanwhile, its record would
+            // stay as that of an idle worker.
             if attempt::serve(&self, booking).await == After::Leave {
-                return Ok(());
+                return self.leave().await;
             }
         }
     }

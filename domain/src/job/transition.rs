@@ -54,6 +54,12 @@ pub enum Change {
         /// What was seen.
         reason: Reason,
     },
+    /// Worker: something is wrong that stops no run, as a store that is away;
+    /// or, without a reason, is no more.
+    Trouble {
+        /// What was seen.
+        reason: Option<Reason>,
+    },
     /// Worker: the channel is held.
     Pause,
     /// Worker: the playlists are ended and the worker is free.
@@ -149,7 +155,7 @@ impl Job {
         job.version += 1;
         job.updated_at = now;
         // A reason explains the state it was given for and no later one.
-        if reason.is_some() || next != self.state {
+        if reason.is_some() || next != self.state || kind == EventKind::Trouble {
             job.reason.clone_from(&reason);
         }
         // The event names the worker it is about, also where it frees it.
@@ -205,6 +211,7 @@ impl Job {
             }
             (Change::LoseInput { .. }, S::Streaming) => S::Running,
             (Change::EndRun { .. }, S::Running | S::Streaming) => S::Running,
+            (Change::Trouble { .. }, S::Running | S::Streaming) => state,
             (Change::Pause, S::Assigned | S::Running | S::Streaming) => S::Paused,
 
             (Change::RequestStop, S::Created) => self.stop(),
@@ -319,6 +326,7 @@ impl Change {
             Self::StartInput => EventKind::InputStarted,
             Self::LoseInput { .. } => EventKind::InputLost,
             Self::EndRun { .. } => EventKind::RunEnded,
+            Self::Trouble { .. } => EventKind::Trouble,
             Self::Pause => EventKind::Paused,
             Self::Finish { .. } => EventKind::Stopped,
             Self::Fail { .. } => EventKind::Failed,
@@ -340,6 +348,7 @@ impl Change {
             Self::Listen { .. } => "listening",
             Self::StartInput => "streaming",
             Self::LoseInput { .. } | Self::EndRun { .. } => "waiting for input",
+            Self::Trouble { .. } => "in trouble",
             Self::Pause | Self::RequestPause => "paused",
             Self::Finish { .. } | Self::RequestStop => "stopped",
             Self::Fail { .. } => "failed",
@@ -358,7 +367,7 @@ impl Change {
             | Self::EndRun { reason }
             | Self::Fail { reason, .. }
             | Self::HandBack { reason, .. } => Some(reason.clone()),
-            Self::Finish { reason, .. } => reason.clone(),
+            Self::Finish { reason, .. } | Self::Trouble { reason } => reason.clone(),
             Self::ForceStop { .. } => Some(Reason::new(
                 super::ReasonCode::StopForced,
                 "the worker did not stop in time and was ended",

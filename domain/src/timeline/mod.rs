@@ -26,6 +26,7 @@ mod snapshots;
 mod testing;
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -42,6 +43,14 @@ pub use window::{AppendError, Retired, RetiredObject, Span};
 use run::Run;
 use window::Segment;
 
+/// `EXT-X-TARGETDURATION`, in seconds, for segments of this nominal length:
+/// rounded up, so that a segment that runs over by a frame still rounds to no
+/// more (RFC 8216bis section 4.4.3.1).
+pub fn target_duration(segment: Duration) -> u32 {
+    let seconds = segment.as_millis().div_ceil(1000).max(1);
+    u32::try_from(seconds).unwrap_or(u32::MAX)
+}
+
 /// How a channel is presented; fixed while its playlists are open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Presentation {
@@ -52,12 +61,12 @@ pub struct Presentation {
 }
 
 impl Presentation {
-    /// What this output asks for: the target duration is the segment's,
-    /// rounded up, so that a segment that runs over by a frame still rounds
-    /// to no more.
+    /// What this output asks for.
     pub fn of(output: &Output) -> Self {
         Self {
-            target_duration: output.segment_duration.millis.div_ceil(1000).max(1),
+            target_duration: target_duration(Duration::from_millis(
+                output.segment_duration.millis.into(),
+            )),
             dvr_window: output.time_shift_buffer_depth,
         }
     }

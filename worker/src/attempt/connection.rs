@@ -7,6 +7,10 @@ use crate::ingest::flv::tag::{Body, body};
 use crate::ingest::sniff::{Opening, SniffError, Sniffer};
 use crate::ingest::{Metadata, Tag, TagKind};
 
+/// After what comes in could not be used it is looked at again: publishers
+/// change what they send.
+const LOOK_AGAIN: Duration = Duration::from_secs(10);
+
 /// A publisher, or an origin, that is on.
 #[derive(Debug, Default)]
 pub struct Connection {
@@ -16,8 +20,9 @@ pub struct Connection {
     audio_config: Option<Tag>,
     /// There until it is clear what comes in.
     sniffer: Option<Sniffer>,
-    /// What comes in can't be transcoded: nothing is tried until the next one.
-    unusable: bool,
+    /// What comes in can't be transcoded: nothing is tried before then, on
+    /// the sniffer's clock.
+    unusable_until: Duration,
 }
 
 impl Connection {
@@ -66,15 +71,15 @@ impl Connection {
         self.sniffer = None;
     }
 
-    /// What comes in can't be used.
-    pub fn give_up(&mut self) {
+    /// What comes in can't be used just now.
+    pub fn give_up(&mut self, now: Duration) {
         self.sniffer = None;
-        self.unusable = true;
+        self.unusable_until = now + LOOK_AGAIN;
     }
 
-    /// Whether it was given up.
-    pub fn is_unusable(&self) -> bool {
-        self.unusable
+    /// Whether it was given up a short while ago.
+    pub fn is_unusable(&self, now: Duration) -> bool {
+        now < self.unusable_until
     }
 
     /// Takes a tag into the sniffer; answers once with what it opens.
@@ -112,12 +117,13 @@ impl Connection {
         if !is_first {
             return Vec::new();
         }
-        // A new configuration takes the place of the one of its kind only.
-        let replaced = (body(tag) == Body::Config).then_some(tag.kind);
+        // A configuration that comes in stands for itself, not for the other
+        // kind's.
+        let is_config = body(tag) == Body::Config;
         [&self.video_config, &self.audio_config]
             .into_iter()
             .flatten()
-            .filter(|config| Some(config.kind) != replaced)
+            .filter(|config| !is_config || config.kind != tag.kind)
             .map(|config| Tag {
                 timestamp: tag.timestamp,
                 ..config.clone()
@@ -134,4 +140,45 @@ impl Connection {
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+
+    fn tag(kind: TagKind, data: &'static [u8]) -> Tag {
+        Tag {
+            kind,
+            timestamp: 7,
+            data: Bytes::from_static(data),
+        }
+    }
+
+    #[test]
+    fn the_other_kinds_configuration_stands_before_one_that_comes_in() {
+        let video = tag(TagKind::Video, &[0x17, 0, 0, 0, 0, 1]);
+        let audio = tag(TagKind::Audio, &[0xAF, 0, 0x12, 0x10]);
+        let mut connection = Connection::new();
+        connection.note(&video);
+        connection.note(&audio);
+        connection.sniff_again();
+        assert_eq!(
+            connection.configs_before(&audio),
+            std::slice::from_ref(&video)
+        );
+        assert_eq!(
+            connection.configs_before(&video),
+            std::slice::from_ref(&audio)
+        );
+        let frame = tag(TagKind::Video, &[0x27, 1, 0, 0, 0, 1]);
+        assert_eq!(connection.configs_before(&frame), [video, audio]);
+    }
+
+    #[test]
+    fn what_was_given_up_is_looked_at_again() {
+        let mut connection = Connection::new();
+        let now = Duration::from_secs(30);
+        connection.give_up(now);
+        assert!(!connection.is_sniffing());
+        assert!(connection.is_unusable(now));
+        assert!(!connection.is_unusable(now + LOOK_AGAIN));
+    }
+}

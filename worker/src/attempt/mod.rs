@@ -17,6 +17,8 @@ mod run;
 mod session;
 mod source;
 
+use std::time::Duration;
+
 use aws::store::WorkerChange;
 use domain::job::{Change, Reason, Stats, Totals};
 use domain::protocol::Assignment;
@@ -27,7 +29,16 @@ use crate::fleet::Member;
 use crate::publisher::{self, Publisher};
 use beat::{Beat, Orders, Pulse};
 use report::{NotOurs, Reporter};
-use session::{Outcome, Session};
+use session::{Outcome, Session, Tail};
+
+/// How long the store may take for the last segments where its client or
+/// another worker counts on them.
+const PUBLISH_ALL: Duration = Duration::from_secs(20);
+/// How long otherwise.
+const PUBLISH_END: Duration = Duration::from_secs(10);
+/// How long the record's last change is tried once the booking is gone: it
+/// may be this change that has freed it.
+const LAST_WRITE: Duration = Duration::from_secs(5);
 
 /// What the worker is good for after an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,35 +98,67 @@ pub async fn serve(member: &Member, booking: Booking) -> After {
         stats,
         reporter.clone(),
     );
-    let outcome = session.run(&mut publisher).await;
+    let (outcome, tail) = session.run(&mut publisher).await;
     tracing::info!(job_id = %job.id, ?outcome, "the attempt is over");
     let totals = stats_seen.borrow().totals;
     let end = End {
         member,
         publisher,
-        reporter,
+        booking,
         totals,
     };
-    let after = unless_gone(orders_seen, pulse, end.write(outcome)).await;
+    let closed = end.close(outcome, tail);
+    let closed = unless_gone(&orders_seen, &pulse, Duration::ZERO, closed).await;
+    let after = match closed.flatten() {
+        // Once this is written the beat finds the booking gone, and may be
+        // told so before we are: what the write says counts.
+        Some((change, worker)) => {
+            let written = write_end(&reporter, change, worker);
+            unless_gone(&orders_seen, &pulse, LAST_WRITE, written).await
+        }
+        None => None,
+    };
     // The end is written: nothing is left to keep the booking for.
     beat.abort();
-    after
+    after.unwrap_or(After::Leave)
 }
 
-/// Does the last things of an attempt, as a loop that makes progress, unless
-/// the booking is gone before they are done.
-async fn unless_gone(
-    mut orders: watch::Receiver<Orders>,
-    pulse: Pulse,
-    last_things: impl Future<Output = After>,
-) -> After {
+/// Does the last things of an attempt, as a loop that makes progress; gives
+/// them up once the booking has been gone for as long as `patience`.
+async fn unless_gone<T>(
+    orders: &watch::Receiver<Orders>,
+    pulse: &Pulse,
+    patience: Duration,
+    last_things: impl Future<Output = T>,
+) -> Option<T> {
+    let mut orders = orders.clone();
+    let gone = async {
+        let is_gone = |orders: &Orders| orders.assignment == Assignment::Gone;
+        // Without a beat nobody keeps the booking either.
+        let _ = orders.wait_for(is_gone).await.map(drop);
+        tokio::time::sleep(patience).await;
+    };
+    let mut gone = std::pin::pin!(gone);
     let mut last_things = std::pin::pin!(last_things);
     let mut tick = tokio::time::interval(beat::PULSE_EVERY);
     loop {
         tokio::select! {
-            after = &mut last_things => return after,
+            done = &mut last_things => return Some(done),
+            () = &mut gone => return None,
             _ = tick.tick() => pulse.moved(),
-            _ = orders.wait_for(|orders| orders.assignment == Assignment::Gone) => return After::Leave,
+        }
+    }
+}
+
+/// Writes the attempt's end into the job's record.
+async fn write_end(reporter: &Reporter, change: Change, worker: WorkerChange) -> After {
+    let closed = matches!(worker, WorkerChange::Close { .. });
+    match reporter.report(change, worker).await {
+        Ok(()) if !closed => After::Free,
+        Ok(()) => After::Leave,
+        Err(NotOurs) => {
+            tracing::warn!("the attempt's end was written by another");
+            After::Leave
         }
     }
 }
@@ -139,20 +182,22 @@ async fn free_from_gone_booking(member: &Member, booking: Booking) -> After {
     }
 }
 
-/// What is needed to write the end of an attempt.
+/// What is needed to end an attempt.
 struct End<'a> {
     member: &'a Member,
     publisher: Publisher,
-    reporter: Reporter,
+    booking: Booking,
     totals: Totals,
 }
 
 impl End<'_> {
-    /// Closes the channel as the outcome asks, and writes the job's record.
-    async fn write(mut self, outcome: Outcome) -> After {
+    /// Closes the channel as the outcome asks, as far as the store lets it;
+    /// gives what is to be written into the records. Nothing is published
+    /// after it.
+    async fn close(mut self, outcome: Outcome, tail: Tail) -> Option<(Change, WorkerChange)> {
         let totals = self.totals;
         let worker = self.member.config.id.clone();
-        let booking = self.reporter.booking.clone();
+        let booking = self.booking;
         let close = WorkerChange::Close {
             worker: worker.clone(),
             seen_beat: None,
@@ -162,38 +207,72 @@ impl End<'_> {
         } else {
             WorkerChange::Release { worker, booking }
         };
-        let (change, worker) = match outcome {
-            Outcome::Gone => return After::Leave,
+        if matches!(outcome, Outcome::Gone) {
+            tail.kill();
+            return None;
+        }
+        tail.finish().await;
+        let (patience, change, worker) = match outcome {
+            Outcome::Gone => return None,
             Outcome::Stopped { reason } => {
                 self.publisher.end();
-                (Change::Finish { reason, totals }, free)
+                let patience = match reason {
+                    None => PUBLISH_ALL,
+                    Some(_) => PUBLISH_END,
+                };
+                (patience, Change::Finish { reason, totals }, free)
             }
             Outcome::Failed { reason } => {
                 self.publisher.end();
-                (Change::Fail { reason, totals }, free)
+                (PUBLISH_END, Change::Fail { reason, totals }, free)
             }
             Outcome::HandedBack { reason } => {
                 self.publisher.close();
-                (Change::HandBack { reason, totals }, close)
+                (PUBLISH_ALL, Change::HandBack { reason, totals }, close)
             }
         };
         if !self.publisher.has_ended() {
-            let end = self.publisher.outcome().await;
-            tracing::info!(?end, "publishing is over");
-        }
-        let closed = matches!(worker, WorkerChange::Close { .. });
-        match self.reporter.report(change, worker).await {
-            Ok(()) if !closed => After::Free,
-            Ok(()) => After::Leave,
-            Err(NotOurs) => {
-                tracing::warn!("the attempt's end was written by another");
-                After::Leave
+            match tokio::time::timeout(patience, self.publisher.outcome()).await {
+                Ok(end) => tracing::info!(?end, "publishing is over"),
+                // The playlists' end is then the scheduler's to write.
+                Err(_) => tracing::warn!(?patience, "the store does not take the last segments"),
             }
         }
+        Some((change, worker))
     }
 }
 
 /// A reason, for short.
 fn reason(code: domain::job::ReasonCode, message: impl Into<String>) -> Reason {
     Reason::new(code, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::ids::StreamKey;
+
+    fn orders(assignment: Assignment) -> Orders {
+        Orders {
+            assignment,
+            stream_key: StreamKey::generate(),
+            draining: false,
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_last_things_end_with_the_booking_and_their_patience() {
+        let (sender, seen) = watch::channel(orders(Assignment::Stop));
+        let pulse = Pulse::default();
+        let done = unless_gone(&seen, &pulse, Duration::ZERO, async { 1 }).await;
+        assert_eq!(done, Some(1));
+
+        sender.send_replace(orders(Assignment::Gone));
+        let never = std::future::pending::<()>();
+        let given_up = unless_gone(&seen, &pulse, Duration::ZERO, never).await;
+        assert_eq!(given_up, None);
+        let write = tokio::time::sleep(LAST_WRITE / 2);
+        let written = unless_gone(&seen, &pulse, LAST_WRITE, write).await;
+        assert_eq!(written, Some(()), "the write itself has freed the booking");
+    }
 }

@@ -73,15 +73,14 @@ impl Reporter {
             // A wish of the client's came in between, as a stop: the attempt
             // learns of it with its next beat.
             Err(illegal) => {
-                tracing::debug!(%illegal, "not reported");
+                tracing::warn!(%illegal, "not reported");
                 Ok(())
             }
         }
     }
 
-    /// Writes changes in the order they are sent, beside the attempt's loop,
-    /// until the sender is gone.
-    pub fn spawn(self) -> (mpsc::UnboundedSender<Change>, tokio::task::JoinHandle<()>) {
+    /// Writes changes in the order they are told, beside the attempt's loop.
+    pub fn spawn(self) -> Reporting {
         let (sender, mut changes) = mpsc::unbounded_channel();
         let task = tokio::spawn(async move {
             while let Some(change) = changes.recv().await {
@@ -90,6 +89,39 @@ impl Reporter {
                 }
             }
         });
-        (sender, task)
+        Reporting {
+            changes: Some(sender),
+            task,
+        }
+    }
+}
+
+/// A reporter at work. Dropped, it stops at once.
+pub struct Reporting {
+    changes: Option<mpsc::UnboundedSender<Change>>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Reporting {
+    /// Has a change written after those before it.
+    pub fn tell(&self, change: Change) {
+        if let Some(changes) = &self.changes {
+            // Its task ends early only when the job is another's, which the
+            // beat tells too.
+            let _ = changes.send(change);
+        }
+    }
+
+    /// Waits until all is written, or the job is another's.
+    pub async fn drain(mut self) {
+        self.changes = None;
+        // A panic in it has been printed.
+        let _ = (&mut self.task).await;
+    }
+}
+
+impl Drop for Reporting {
+    fn drop(&mut self) {
+        self.task.abort();
     }
 }

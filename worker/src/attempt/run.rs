@@ -78,7 +78,10 @@ impl ActiveRun {
             tie: Tie::default(),
             stall: STALL,
             first_frame: FIRST_FRAME,
-            secrets: Vec::new(),
+            secrets: setup
+                .prepared
+                .as_ref()
+                .map_or_else(Vec::new, Prepared::secrets),
         })?;
         tracing::info!(run = setup.number, pid = run.pid(), "FFmpeg started");
         let output = run.take_pieces().map(|pieces| {
@@ -110,6 +113,11 @@ impl ActiveRun {
     /// Whether another connection's input can go on in this run.
     pub fn suits(&self, input: &InputInfo) -> bool {
         self.feed.is_some() && self.writer.can_continue_with(input)
+    }
+
+    /// How long ago it began.
+    pub fn age(&self) -> Duration {
+        self.started.elapsed()
     }
 
     /// Whether FFmpeg opened its input itself.
@@ -148,6 +156,12 @@ impl ActiveRun {
     /// Waits for the end by itself. Cancel-safe.
     pub async fn ended(&self) -> RunEnd {
         self.run.wait().await
+    }
+
+    /// The forbidden host that FFmpeg was led to, if it was.
+    pub fn was_forbidden(&self) -> Option<String> {
+        let prepared = self.prepared.as_ref()?;
+        Some(prepared.was_forbidden()?.host)
     }
 
     /// Waits until FFmpeg was led to a forbidden address; for ever where

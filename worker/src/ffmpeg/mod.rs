@@ -4,6 +4,7 @@
 //! and says why it ended. It never outlives this process (see [`shim`]).
 
 mod check;
+pub mod environment;
 mod feed;
 mod process;
 mod progress;

@@ -10,14 +10,11 @@ use nix::unistd::Pid;
 use tokio::net::unix::pipe;
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 
+use super::environment::scrub;
 use super::run::{RunConfig, StartError};
 
 /// Where FFmpeg reports its progress (`-progress pipe:3`).
 const PROGRESS_FD: i32 = 3;
-
-/// Variables that FFmpeg gets none of: it reads what strangers send, and has
-/// no business with this process's credentials.
-const HIDDEN_ENV: [&str; 2] = ["AWS_", "EZLIVE_"];
 
 /// How a process ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,7 +56,9 @@ pub(super) struct Pipes {
 impl Process {
     pub(super) fn spawn(config: &RunConfig) -> Result<(Self, Pipes), StartError> {
         let (progress_sender, progress) = pipe::pipe()?;
-        let mut command = Command::from(config.tie.command(&config.program));
+        let mut command = config.tie.command(&config.program);
+        scrub(&mut command);
+        let mut command = Command::from(command);
         command
             .args(&config.argv)
             .stdin(if config.feed {
@@ -71,14 +70,6 @@ impl Process {
             .stderr(Stdio::piped())
             .process_group(0)
             .kill_on_drop(true);
-        for (name, _) in std::env::vars_os() {
-            if HIDDEN_ENV
-                .iter()
-                .any(|prefix| name.to_string_lossy().starts_with(prefix))
-            {
-                command.env_remove(name);
-            }
-        }
         let sender: OwnedFd = progress_sender.into_blocking_fd()?;
         command
             .fd_mappings(vec![FdMapping {
@@ -135,5 +126,36 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         self.signal(Signal::SIGKILL);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::io::AsyncReadExt as _;
+
+    use super::*;
+    use crate::ffmpeg::shim::Tie;
+
+    #[tokio::test]
+    async fn the_child_gets_no_environment_but_what_it_needs() {
+        // In the shim's place: prints the values of the variables that its
+        // arguments name. Cargo sets the second one for tests.
+        let config = RunConfig {
+            program: "PATH".into(),
+            argv: vec!["CARGO_MANIFEST_DIR".to_owned()],
+            feed: false,
+            tie: Tie::through("printenv"),
+            stall: Duration::from_secs(1),
+            first_frame: Duration::from_secs(1),
+            secrets: Vec::new(),
+        };
+        assert!(std::env::var_os("CARGO_MANIFEST_DIR").is_some());
+        let (mut process, mut pipes) = Process::spawn(&config).unwrap();
+        let mut printed = String::new();
+        pipes.stdout.read_to_string(&mut printed).await.unwrap();
+        process.wait().await.unwrap();
+        assert_eq!(printed.trim_end(), std::env::var("PATH").unwrap());
     }
 }

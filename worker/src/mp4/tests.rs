@@ -201,31 +201,6 @@ fn boxes_in_the_wrong_place_are_refused() {
     }
 }
 
-/// Not a test of right or wrong: `cargo test -p worker --release -- --ignored
-/// --nocapture splitter_cost` prints CPU time per MB.
-#[test]
-#[ignore = "a measurement"]
-fn splitter_cost() {
-    let output = Command::new("ffmpeg")
-        .args("-v error -f lavfi -i testsrc2=size=640x360:rate=25:duration=60".split(' '))
-        .args("-c:v libx264 -preset ultrafast -b:v 8M -g 50 -f mp4 -movflags".split(' '))
-        .args("+cmaf+frag_keyframe+separate_moof pipe:1".split(' '))
-        .output()
-        .unwrap();
-    let stream = output.stdout;
-    let begin = std::time::Instant::now();
-    let rounds = 20;
-    for _ in 0..rounds {
-        let (pieces, _) = split(&stream, &[65536]);
-        assert!(pieces.len() >= 30);
-    }
-    let megabytes = stream.len() as f64 * f64::from(rounds) / 1e6;
-    println!(
-        "{:.0} us per MB",
-        begin.elapsed().as_secs_f64() * 1e6 / megabytes
-    );
-}
-
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 

@@ -65,6 +65,8 @@ pub struct Status {
     pub claimed: bool,
     /// Segments that players can fetch by now, of this attempt.
     pub published_segments: u64,
+    /// The run of the last of them.
+    pub published_run: Option<u32>,
     /// Their bytes.
     pub published_bytes: u64,
     /// When the last one could be fetched.

@@ -105,14 +105,19 @@ impl Task {
     async fn publish(&self) -> Result<Outcome, ChannelError> {
         let mut channel = self.claim().await?;
         self.status.send_modify(|status| status.claimed = true);
+        let mut current_run = None;
         loop {
             match self.alive(self.shared.take()).await {
                 Item::Run(run, inits) => {
-                    if let Err(error) = channel.start_run(run, inits) {
-                        self.refused(&error);
+                    let number = run.number;
+                    match channel.start_run(run, inits) {
+                        Ok(()) => current_run = Some(number),
+                        Err(error) => self.refused(&error),
                     }
                 }
-                Item::Segment(tracks) => self.segment(&mut channel, tracks).await?,
+                Item::Segment(tracks) => {
+                    self.segment(&mut channel, tracks, current_run).await?;
+                }
                 // Whoever asked may have gone.
                 Item::Flush(done) => drop(done.send(())),
                 Item::End => {
@@ -146,6 +151,7 @@ impl Task {
         &self,
         channel: &mut Channel,
         tracks: Vec<SegmentTrack>,
+        run: Option<u32>,
     ) -> Result<(), ChannelError> {
         let bytes: u64 = tracks.iter().map(|track| track.data.len() as u64).sum();
         if let Err(error) = channel.begin_segment(tracks, Timestamp::now()) {
@@ -157,6 +163,7 @@ impl Task {
         self.drive(channel).await?;
         self.status.send_modify(|status| {
             status.published_segments += 1;
+            status.published_run = run;
             status.published_bytes += bytes;
             status.last_published = Some(Instant::now());
         });

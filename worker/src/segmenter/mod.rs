@@ -32,10 +32,10 @@ pub struct Cadence {
 }
 
 impl Cadence {
-    /// `EXT-X-TARGETDURATION` in seconds: no segment's length, rounded, is
-    /// longer (RFC 8216bis, section 4.4.3.1).
+    /// `EXT-X-TARGETDURATION` in seconds, as the playlists have it: no
+    /// segment's length, rounded, is longer.
     pub fn target_duration(&self) -> u64 {
-        (self.segment.as_secs_f64().round() as u64).max(1)
+        domain::timeline::target_duration(self.segment).into()
     }
 }
 

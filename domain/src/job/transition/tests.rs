@@ -63,6 +63,9 @@ fn changes_of_the_house() -> Vec<Change> {
         Change::EndRun {
             reason: reason.clone(),
         },
+        Change::Trouble {
+            reason: Some(reason.clone()),
+        },
         Change::Pause,
         Change::Finish {
             reason: None,
@@ -351,4 +354,20 @@ proptest! {
         let ended = forced.map_or(job, |transition| transition.job);
         prop_assert!(ended.state.is_ended(), "{:?}", ended.state);
     }
+}
+
+#[test]
+fn trouble_is_told_and_taken_back_without_another_state() {
+    let streaming = job_in(JobState::Streaming);
+    let tell = |job: &Job, reason| {
+        let change = Change::Trouble { reason };
+        job.apply(change, Timestamp::UNIX_EPOCH).unwrap().job
+    };
+    let troubled = tell(&streaming, Some(reason()));
+    assert_eq!(
+        (troubled.state, troubled.reason.clone()),
+        (JobState::Streaming, Some(reason()))
+    );
+    let well = tell(&troubled, None);
+    assert_eq!((well.state, well.reason), (JobState::Streaming, None));
 }

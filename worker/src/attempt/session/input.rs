@@ -70,7 +70,7 @@ impl Session<'_> {
             let sniffed = connection.poll(elapsed);
             return self.sniffed(sniffed, publisher).await;
         }
-        if may_begin && !connection.is_unusable() {
+        if may_begin && !connection.is_unusable(elapsed) {
             connection.sniff_again();
         }
         None
@@ -85,8 +85,9 @@ impl Session<'_> {
             Ok(Some(opening)) => self.open(opening, publisher).await,
             Ok(None) => None,
             Err(error) => {
+                let now = self.began.elapsed();
                 if let Some(connection) = &mut self.connection {
-                    connection.give_up();
+                    connection.give_up(now);
                 }
                 self.in_trouble(Reason::new(ReasonCode::InputUnsupported, error.to_string()))
             }

@@ -14,13 +14,13 @@ use domain::ids::StreamKey;
 use domain::input::InputInfo;
 use domain::job::{Change, Job, Reason, ReasonCode, Stats, Totals};
 use futures::future::BoxFuture;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::backoff::Backoff;
 use super::beat::{Orders, PULSE_EVERY, Pulse};
 use super::connection::Connection;
-use super::report::Reporter;
+use super::report::{Reporter, Reporting};
 use super::run::ActiveRun;
 use super::source::Source;
 use crate::ffmpeg::RunEnd;
@@ -41,6 +41,31 @@ pub enum Outcome {
     HandedBack { reason: Reason },
     /// The job is another's: not a word more.
     Gone,
+}
+
+/// What is under way when an attempt ends.
+pub struct Tail {
+    run: Option<ActiveRun>,
+    reporting: Reporting,
+}
+
+impl Tail {
+    /// Ends it in order: all that the run has brought out is then with the
+    /// publisher, and all that was told is in the job's record.
+    pub async fn finish(self) {
+        if let Some(run) = self.run {
+            let end = run.finish().await;
+            tracing::info!(cause = ?end.cause, "the run is over");
+        }
+        self.reporting.drain().await;
+    }
+
+    /// Stops it at once.
+    pub fn kill(self) {
+        if let Some(run) = self.run {
+            run.kill();
+        }
+    }
 }
 
 /// What the job's record was told last.
@@ -77,14 +102,16 @@ pub struct Session<'a> {
     orders: watch::Receiver<Orders>,
     pulse: Pulse,
     stats: watch::Sender<Stats>,
-    changes: mpsc::UnboundedSender<Change>,
-    reporting: tokio::task::JoinHandle<()>,
+    reporting: Reporting,
     key: watch::Sender<StreamKey>,
     told: Told,
     connection: Option<Connection>,
     run: Option<ActiveRun>,
     runs: u32,
-    backoff: Backoff,
+    /// Runs that came to nothing through FFmpeg's fault: they have a budget.
+    failures: Backoff,
+    /// Tries that found no input, or not for long: they cost but time.
+    input_failures: Backoff,
     /// No run before then: the last one came to nothing.
     not_before: Instant,
     /// FLV that FFmpeg has not taken yet; nothing is read meanwhile.
@@ -102,6 +129,10 @@ pub struct Session<'a> {
     began: Instant,
     last_tick: Instant,
     last_trouble: Option<ReasonCode>,
+    /// Since when the media store fails.
+    store_fails_since: Option<Instant>,
+    /// The job's record has been told so.
+    store_told: bool,
 }
 
 impl<'a> Session<'a> {
@@ -114,7 +145,7 @@ impl<'a> Session<'a> {
         stats: watch::Sender<Stats>,
         reporter: Reporter,
     ) -> Self {
-        let (changes, reporting) = reporter.spawn();
+        let reporting = reporter.spawn();
         let (key, _) = watch::channel(job.stream_key.clone());
         let now = Instant::now();
         Self {
@@ -123,14 +154,14 @@ impl<'a> Session<'a> {
             orders,
             pulse,
             stats,
-            changes,
             reporting,
             key,
             told: Told::Nothing,
             connection: None,
             run: None,
             runs: 0,
-            backoff: Backoff::default(),
+            failures: Backoff::default(),
+            input_failures: Backoff::default(),
             not_before: now,
             waiting: None,
             hold_until: now,
@@ -142,32 +173,25 @@ impl<'a> Session<'a> {
             began: now,
             last_tick: now,
             last_trouble: None,
+            store_fails_since: None,
+            store_told: false,
         }
     }
 
-    /// Serves until the attempt ends. All that the runs have brought out is
-    /// then with the publisher.
-    pub async fn run(mut self, publisher: &mut Publisher) -> Outcome {
+    /// Serves until the attempt ends; what is then still under way is left to
+    /// the caller.
+    pub async fn run(mut self, publisher: &mut Publisher) -> (Outcome, Tail) {
         let opened = Source::open(&self.job, &self.member.config, self.key.subscribe()).await;
         let outcome = match opened {
             Ok(mut source) => self.serve(&mut source, publisher).await,
             // Another worker may have a free port.
             Err(reason) => Outcome::HandedBack { reason },
         };
-        if let Some(run) = self.run.take() {
-            match outcome {
-                Outcome::Gone => run.kill(),
-                _ => self.finish(run).await,
-            }
-        }
-        // What was reported before must be written before the end is.
-        drop(self.changes);
-        if matches!(outcome, Outcome::Gone) {
-            self.reporting.abort();
-        }
-        // An abort is all it can fail with.
-        let _ = self.reporting.await;
-        outcome
+        let tail = Tail {
+            run: self.run,
+            reporting: self.reporting,
+        };
+        (outcome, tail)
     }
 
     async fn serve(&mut self, source: &mut Source, publisher: &mut Publisher) -> Outcome {
@@ -192,8 +216,9 @@ impl<'a> Session<'a> {
                 Ok(()) = status.changed() => Wake::Published,
                 _ = tick.tick() => Wake::Tick,
                 () = write(self.run.as_ref(), self.waiting.as_ref()) => Wake::Written,
-                end = ended(self.run.as_ref()) => Wake::RunEnded(end),
+                // Refused, FFmpeg ends as well: the refusal is why.
                 host = forbidden(self.run.as_ref()) => Wake::Forbidden(host),
+                end = ended(self.run.as_ref()) => Wake::RunEnded(end),
                 pulled = pending_or(pulling.as_mut()) => Wake::Pulled(pulled),
                 wake = source.next(may_read) => wake,
             };
@@ -228,10 +253,12 @@ impl<'a> Session<'a> {
 
     /// Tells the job's record.
     fn tell(&mut self, change: Change, told: Told) {
+        // Only its client's wish takes a channel out of a pause.
+        if self.told == Told::Paused && !matches!(change, Change::Listen { .. }) {
+            return;
+        }
         self.told = told;
-        // Its task ends early only when the job is another's, which the beat
-        // tells too.
-        let _ = self.changes.send(change);
+        self.reporting.tell(change);
     }
 }
 

@@ -19,6 +19,7 @@ impl Session<'_> {
             tracing::info!(url = ingest.url, "listening");
         }
         self.without_input_since = Instant::now();
+        self.last_trouble = None;
         self.tell(Change::Listen { ingest }, Told::Running);
     }
 
@@ -66,10 +67,11 @@ impl Session<'_> {
     }
 
     pub(super) fn published(&mut self, status: &Status) {
-        let fresh = status.published_segments > self.published_before_input;
+        let fresh = status.published_run == Some(self.runs)
+            && status.published_segments > self.published_before_input;
         if fresh && self.told == Told::Running && self.run.is_some() && self.reconnect_by.is_none()
         {
-            self.backoff.succeeded();
+            self.failures.succeeded();
             self.last_trouble = None;
             self.tell(Change::StartInput, Told::Streaming);
         }
@@ -80,12 +82,16 @@ impl Session<'_> {
         let now = Instant::now();
         self.count_time(now);
         self.send_stats(now, publisher);
+        self.look_at_store(now, publisher);
         if self.reconnect_by.is_some_and(|by| now >= by) {
             self.reconnect_by = None;
             if let Some(run) = self.run.take() {
                 tracing::info!("the publisher did not come back in time: the run ends");
                 self.finish(run).await;
             }
+        }
+        if self.has_input() {
+            self.without_input_since = now;
         }
         if let Some(outcome) = self.stop_if_idle(now) {
             return Some(outcome);
@@ -103,24 +109,20 @@ impl Session<'_> {
     fn send_stats(&mut self, now: Instant, publisher: &Publisher) {
         let since_start = now - self.began;
         let status = publisher.status().borrow().clone();
-        let progress = self
-            .run
-            .as_ref()
-            .map(|run| run.progress())
-            .unwrap_or_default();
-        let input = self
-            .run
-            .as_ref()
-            .filter(|_| self.reconnect_by.is_none())
-            .map(|run| InputStats {
-                video: run.input.video.clone(),
-                audio: run.input.audio.clone(),
-                bitrate_kbps: self.meter.kbps(since_start) as f64,
-            });
+        let run = self.run.as_ref();
+        let dropped = run.map_or(0, |run| run.progress().dropped);
+        // Without input FFmpeg waits, and reports nothing that would say so.
+        let fed = run.filter(|_| self.reconnect_by.is_none());
+        let progress = fed.map(|run| run.progress()).unwrap_or_default();
+        let input = fed.map(|run| InputStats {
+            video: run.input.video.clone(),
+            audio: run.input.audio.clone(),
+            bitrate_kbps: self.meter.kbps(since_start) as f64,
+        });
         let mut totals = self.totals;
         totals.up_seconds = since_start.as_secs_f64();
         totals.bytes_ingested = self.meter.total_bytes();
-        totals.dropped_frames += progress.dropped;
+        totals.dropped_frames += dropped;
         totals.dropped_segments = status.dropped_segments;
         totals.runs = self.runs.into();
         self.stats.send_replace(Stats {
@@ -130,6 +132,28 @@ impl Session<'_> {
             last_segment_at: status.last_published.and_then(|at| wall_time(now - at)),
             totals,
         });
+    }
+
+    /// Tells when the store has failed for longer than a segment, and when it
+    /// is back.
+    fn look_at_store(&mut self, now: Instant, publisher: &Publisher) {
+        let fails = publisher.status().borrow().store_error.is_some();
+        self.store_fails_since = fails.then(|| self.store_fails_since.unwrap_or(now));
+        let segment = self.job.spec.output.segment_duration.millis;
+        let segment = Duration::from_millis(segment.into());
+        let lasts = self
+            .store_fails_since
+            .is_some_and(|since| now - since > segment);
+        let is_news = if self.store_told { !fails } else { lasts };
+        if !is_news || self.told == Told::Paused {
+            return;
+        }
+        self.store_told = fails;
+        let reason = fails.then(|| {
+            let message = "the media store takes no segments at present";
+            Reason::new(ReasonCode::StoreUnavailable, message)
+        });
+        self.tell(Change::Trouble { reason }, self.told);
     }
 
     /// The publisher has ended by itself.
@@ -152,11 +176,20 @@ impl Session<'_> {
         }
     }
 
+    /// Whether something comes in: a connection is on, or FFmpeg has brought
+    /// something out of what it opened.
+    fn has_input(&self) -> bool {
+        self.connection.is_some() || (self.is_pulling() && self.told == Told::Streaming)
+    }
+
+    fn is_pulling(&self) -> bool {
+        self.run.as_ref().is_some_and(|run| run.is_pulled())
+    }
+
     fn stop_if_idle(&self, now: Instant) -> Option<Outcome> {
         let minutes = self.job.spec.input.idle_stop_minutes;
         let patience = Duration::from_secs(u64::from(minutes) * 60);
-        let waits =
-            self.told == Told::Running && (self.run.is_none() || self.reconnect_by.is_some());
+        let waits = self.told == Told::Running && self.connection.is_none() && !self.is_pulling();
         let idle = waits && now - self.without_input_since >= patience;
         (minutes > 0 && idle).then(|| {
             let message = format!("no input for {minutes} minutes (input.idle_stop_minutes)");

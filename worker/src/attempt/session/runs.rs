@@ -20,6 +20,8 @@ use crate::publisher::Publisher;
 
 /// How long an input that FFmpeg opens may take to show what it carries.
 const PROBE: Duration = Duration::from_secs(15);
+/// A run as long as this had an input: the next one need not wait.
+const LASTING: Duration = Duration::from_secs(10);
 
 impl Session<'_> {
     /// Starts a run on this input.
@@ -64,6 +66,12 @@ impl Session<'_> {
         self.reconnect_by = None;
         self.totals.dropped_frames += run.progress().dropped;
         let pulled = run.is_pulled();
+        if let Some(forbidden) = run.was_forbidden() {
+            return Some(Self::led_astray(&forbidden));
+        }
+        if run.age() >= LASTING {
+            self.input_failures.succeeded();
+        }
         run.take_rest().await;
         let text = run::end_text(&end);
         tracing::warn!(cause = ?end.cause, exit = ?end.exit, stderr = ?end.stderr, "FFmpeg ended");
@@ -76,7 +84,8 @@ impl Session<'_> {
             Some(FailureKind::Program) => Some(failed(ReasonCode::TranscoderFailed, text)),
             Some(FailureKind::InputForbidden) => Some(failed(ReasonCode::InputForbidden, text)),
             Some(FailureKind::Input) => self.wait_for_input(ReasonCode::InputUnreachable, text),
-            _ if pulled && matches!(end.cause, EndCause::InputEnded) => {
+            // What FFmpeg reads itself we don't see: no frame is no input.
+            _ if pulled && matches!(end.cause, EndCause::InputEnded | EndCause::Stalled) => {
                 self.wait_for_input(ReasonCode::InputLost, text)
             }
             _ => self.try_again(Reason::new(ReasonCode::TranscoderFailed, text)),
@@ -85,14 +94,14 @@ impl Session<'_> {
 
     /// The input is not there: that costs nothing of the budget.
     fn wait_for_input(&mut self, code: ReasonCode, text: String) -> Option<Outcome> {
-        self.not_before = Instant::now() + self.backoff.failed();
+        self.not_before = Instant::now() + self.input_failures.failed();
         self.in_trouble(Reason::new(code, text))
     }
 
     /// Another run, after a pause, unless it has come to nothing too often.
     fn try_again(&mut self, reason: Reason) -> Option<Outcome> {
-        let pause = self.backoff.failed();
-        if self.backoff.is_spent() {
+        let pause = self.failures.failed();
+        if self.failures.is_spent() {
             return Some(Outcome::Failed { reason });
         }
         self.not_before = Instant::now() + pause;
@@ -108,6 +117,9 @@ impl Session<'_> {
         if reason.code == ReasonCode::InputForbidden {
             return Some(Outcome::Failed { reason });
         }
+        if self.told == Told::Paused {
+            return None;
+        }
         if self.told == Told::Streaming || self.last_trouble != Some(reason.code) {
             self.last_trouble = Some(reason.code);
             self.tell(Change::EndRun { reason }, Told::Running);
@@ -117,8 +129,9 @@ impl Session<'_> {
 
     /// The URL led FFmpeg where it must not go.
     pub(super) fn led_astray(host: &str) -> Outcome {
-        let text = format!("the input leads to {host}, which is not allowed");
-        failed(ReasonCode::InputForbidden, text)
+        Outcome::Failed {
+            reason: forbidden_input(host),
+        }
     }
 
     /// Gets an input ready that FFmpeg opens itself, when it is time to.
@@ -146,12 +159,13 @@ impl Session<'_> {
             let input = tokio::select! {
                 probed = pull::probe::probe(ffprobe.into(), &arguments, PROBE) => probed
                     .map_err(|error| Reason::new(ReasonCode::InputUnreachable, error.to_string())),
-                forbidden = prepared.forbidden() => Err(Reason::new(
-                    ReasonCode::InputForbidden,
-                    format!("the input leads to {}, which is not allowed", forbidden.host),
-                )),
-            }?;
-            Ok((prepared, input))
+                forbidden = prepared.forbidden() => Err(forbidden_input(&forbidden.host)),
+            };
+            // Refused, the probe fails as well: the refusal is why.
+            match (input, prepared.was_forbidden()) {
+                (Err(_), Some(forbidden)) => Err(forbidden_input(&forbidden.host)),
+                (input, _) => Ok((prepared, input?)),
+            }
         };
         Some(pull.boxed())
     }
@@ -166,7 +180,7 @@ impl Session<'_> {
                 self.start_run(input, Some(prepared), publisher)
             }
             Err(reason) => {
-                self.not_before = Instant::now() + self.backoff.failed();
+                self.not_before = Instant::now() + self.input_failures.failed();
                 self.in_trouble(reason)
             }
         }
@@ -176,6 +190,11 @@ impl Session<'_> {
 /// The `ffprobe` that came with this `ffmpeg`.
 fn beside(ffmpeg: &str) -> PathBuf {
     Path::new(ffmpeg).with_file_name("ffprobe")
+}
+
+fn forbidden_input(host: &str) -> Reason {
+    let text = format!("the input leads to {host}, which is not allowed");
+    Reason::new(ReasonCode::InputForbidden, text)
 }
 
 fn failed(code: ReasonCode, text: String) -> Outcome {

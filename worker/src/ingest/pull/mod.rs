@@ -72,6 +72,29 @@ impl Prepared {
         &self.feed
     }
 
+    /// What FFmpeg's messages must not show: the passwords of the input's
+    /// URL and of the proxy, and what may be one in its query. Shorter words
+    /// than a passphrase are not: hidden, they would take messages apart.
+    pub fn secrets(&self) -> Vec<String> {
+        let Feed::Url { url, http_proxy } = &self.feed else {
+            return Vec::new();
+        };
+        let urls = [Some(url), http_proxy.as_ref()].into_iter().flatten();
+        let urls = urls.filter_map(|url| Url::parse(url).ok());
+        urls.flat_map(|url| {
+            let values = url.query_pairs().map(|(_, value)| value.into_owned());
+            let values = values.filter(|value| value.len() >= 8);
+            let written = [url.password(), url.query()].into_iter().flatten();
+            written.map(str::to_owned).chain(values).collect::<Vec<_>>()
+        })
+        .collect()
+    }
+
+    /// Where FFmpeg has been led that it must not go, if it has.
+    pub fn was_forbidden(&self) -> Option<ForbiddenInput> {
+        self.forbidden.borrow().clone()
+    }
+
     /// Waits until FFmpeg has been led to a forbidden address, by a redirect,
     /// a playlist or a name that has come to mean another address; for ever
     /// where that doesn't happen.

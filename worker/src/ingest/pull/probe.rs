@@ -13,6 +13,8 @@ use tokio::io::AsyncReadExt;
 use tokio::process::Command;
 use tokio::time::timeout;
 
+use crate::ffmpeg::environment::scrub;
+
 /// FFprobe's answer, bytes: ten streams take a tenth of it.
 const MAX_ANSWER: u64 = 1024 * 1024;
 /// What it has to say when it fails, bytes.
@@ -48,16 +50,14 @@ pub async fn probe(
     input: &[String],
     limit: Duration,
 ) -> Result<InputInfo, ProbeError> {
+    // The proxy is told by option; no environment may turn it off.
+    scrub(command.as_std_mut());
     command
         .args(["-v", "error", "-print_format", "json", "-show_streams"])
         .args(input)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
-        // The proxy is told by option; no environment may turn it off.
-        .env_remove("no_proxy")
-        .env_remove("NO_PROXY")
-        .env_remove("http_proxy")
         .process_group(0)
         .kill_on_drop(true);
     let mut child = command.spawn().map_err(ProbeError::Start)?;
@@ -234,6 +234,19 @@ mod tests {
             }
         };
         timeout(Duration::from_secs(5), freed).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn the_probe_gets_no_credentials_and_no_proxies() {
+        let mut command = Command::new("sh");
+        let script = r#"test -z "$AWS_SECRET_ACCESS_KEY$no_proxy$EZLIVE_X" &&
+            echo '{"streams": [{"codec_type": "audio", "codec_name": "aac"}]}'"#;
+        command.args(["-c", script]);
+        for name in ["AWS_SECRET_ACCESS_KEY", "no_proxy", "EZLIVE_X"] {
+            command.env(name, "set");
+        }
+        let probed = probe(command, &[], Duration::from_secs(5)).await;
+        assert!(probed.unwrap().audio.is_some());
     }
 
     #[tokio::test]

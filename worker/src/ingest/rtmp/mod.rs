@@ -14,6 +14,7 @@ mod chunk;
 pub mod client;
 mod link;
 mod metadata;
+mod place;
 mod play;
 mod publish;
 pub mod server;

@@ -11,12 +11,13 @@ use domain::ids::StreamKey;
 use thiserror::Error;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::timeout;
 use tracing::{debug, info, warn};
 
 use super::ProtocolError;
+use super::place::{Place, Silence};
 use super::publish::{PublishSession, Step};
 use crate::ingest::{End, Event, Refusal};
 
@@ -35,6 +36,9 @@ pub struct Limits {
     pub negotiation: Duration,
     /// Without a byte from the publisher.
     pub idle: Duration,
+    /// Without a byte from the publisher, after which another one that shows
+    /// the key takes its place.
+    pub silence: Duration,
     /// Connections at a time, whatever their state.
     pub connections: usize,
 }
@@ -44,6 +48,7 @@ impl Default for Limits {
         Self {
             negotiation: Duration::from_secs(10),
             idle: Duration::from_secs(10),
+            silence: Duration::from_millis(1500),
             connections: 16,
         }
     }
@@ -126,7 +131,7 @@ impl RtmpServer {
             key,
             limits,
             events,
-            publisher: Arc::new(Semaphore::new(1)),
+            place: Place::new(),
             refused: Arc::clone(&refused),
         };
         let accepting = tokio::spawn(accept(listener, gate)).abort_handle();
@@ -168,6 +173,7 @@ async fn accept(listener: TcpListener, gate: Gate) {
             session: PublishSession::new(),
             buffer: Vec::with_capacity(READ_SIZE),
             idle: gate.limits.idle,
+            silence: Silence::default(),
         };
         connections.spawn(gate.clone().admit(connection));
     }
@@ -179,8 +185,7 @@ struct Gate {
     key: watch::Receiver<StreamKey>,
     limits: Limits,
     events: mpsc::Sender<Event>,
-    /// One permit: whoever holds it publishes.
-    publisher: Arc<Semaphore>,
+    place: Place,
     refused: Arc<AtomicU64>,
 }
 
@@ -205,7 +210,8 @@ impl Gate {
         if !self.key.borrow_and_update().matches(&shown) {
             return self.refuse(connection, Refusal::WrongKey).await;
         }
-        let Ok(permit) = Arc::clone(&self.publisher).try_acquire_owned() else {
+        let taken = self.place.take(&connection.silence, self.limits.silence);
+        let Some(held) = taken.await else {
             return self.refuse(connection, Refusal::Busy).await;
         };
         if self.events.send(Event::Connected { peer }).await.is_err() {
@@ -215,11 +221,12 @@ impl Gate {
         let end = tokio::select! {
             end = connection.publish(&self.events) => end,
             () = rotated(&mut self.key, &shown) => End::KeyRotated,
+            () = held.replaced.cancelled() => End::Lost,
         };
         info!(%peer, ?end, "publisher disconnected");
         // Nobody listens any more: then nobody minds.
         let _ = self.events.send(Event::Disconnected(end)).await;
-        drop(permit);
+        drop(held);
         if end == End::KeyRotated {
             let _ = connection
                 .session
@@ -294,6 +301,7 @@ struct Connection {
     session: PublishSession,
     buffer: Vec<u8>,
     idle: Duration,
+    silence: Silence,
 }
 
 impl Connection {
@@ -338,7 +346,10 @@ impl Connection {
                 return Ok(step);
             }
             self.buffer.clear();
-            match timeout(self.idle, self.stream.read_buf(&mut self.buffer)).await {
+            self.silence.begin();
+            let read = timeout(self.idle, self.stream.read_buf(&mut self.buffer)).await;
+            self.silence.end();
+            match read {
                 Ok(Ok(count)) if count > 0 => self.session.receive(&self.buffer)?,
                 _ => return Err(Broken::Gone),
             }

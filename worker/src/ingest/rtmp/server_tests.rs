@@ -378,6 +378,33 @@ async fn a_publisher_who_falls_silent_is_lost() {
 }
 
 #[tokio::test]
+async fn a_publisher_who_falls_silent_gives_way_to_the_next() {
+    let mut ingest = Ingest::within(Limits {
+        silence: SECOND / 2,
+        ..Limits::default()
+    })
+    .await;
+    let first = publisher(&ingest.good_url(), "320x180", 48_000, &[]);
+    assert!(matches!(ingest.next().await, Event::Connected { .. }));
+    ingest.opening().await;
+    let pid = nix::unistd::Pid::from_raw(first.id().unwrap().try_into().unwrap());
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGSTOP).unwrap();
+    let url = ingest.good_url();
+    let mut second = publisher(&url, "320x180", 48_000, &[]);
+    let lost = loop {
+        match ingest.after_media().await {
+            // It came too early: as encoders do, it comes again.
+            Event::Refused { .. } => second = publisher(&url, "320x180", 48_000, &[]),
+            other => break other,
+        }
+    };
+    assert_eq!(lost, Event::Disconnected(End::Lost));
+    assert!(matches!(ingest.next().await, Event::Connected { .. }));
+    ingest.opening().await;
+    drop(second);
+}
+
+#[tokio::test]
 async fn dropping_the_server_closes_everything() {
     let mut ingest = Ingest::start().await;
     let mut child = publisher(&ingest.good_url(), "320x180", 48_000, &[]);

@@ -16,6 +16,9 @@ use super::{Metadata, Tag, TagKind};
 pub const PATIENCE: Duration = Duration::from_millis(1500);
 /// Without a track that can be decoded: there is none.
 pub const GIVE_UP: Duration = Duration::from_secs(10);
+/// With pictures that come and a decoder configuration, but no key frame yet:
+/// from one to the next it may well be 10 s and more.
+pub const KEY_FRAME_PATIENCE: Duration = Duration::from_secs(60);
 /// Tags held meanwhile, bytes: more than any second and a half of media.
 const MAX_HELD: usize = 32 * 1024 * 1024;
 
@@ -55,6 +58,8 @@ pub struct Sniffer {
     held: Vec<Tag>,
     held_bytes: usize,
     has_key_frame: bool,
+    /// Pictures have come, if only ones that follow others.
+    has_pictures: bool,
     /// When the first tag came.
     began: Option<Duration>,
     /// The furthest timestamp of a frame.
@@ -104,7 +109,11 @@ impl Sniffer {
         if self.is_complete() || (self.is_out_of_patience(waited) && self.is_decodable()) {
             return Ok(Some(self.open()));
         }
-        match waited >= GIVE_UP {
+        let patience = match self.video.is_some() && self.has_pictures {
+            true => KEY_FRAME_PATIENCE,
+            false => GIVE_UP,
+        };
+        match waited >= patience {
             true => Err(SniffError::Nothing),
             false => Ok(None),
         }
@@ -154,7 +163,10 @@ impl Sniffer {
         match (tag.kind, kind) {
             (_, Body::Nothing) => return,
             (TagKind::Video, Body::KeyFrame) => self.has_key_frame = true,
-            (TagKind::Video, Body::Frame) if !self.has_key_frame => return,
+            (TagKind::Video, Body::Frame) if !self.has_key_frame => {
+                self.has_pictures = true;
+                return;
+            }
             _ => {}
         }
         // Beyond the bound only sequence headers are of use.

@@ -120,3 +120,23 @@ fn a_video_without_a_key_frame_is_waited_for() {
     assert_eq!(sniffer.tag(video(5000, INTER), ms(5000)), Ok(None));
     assert!(sniffer.tag(video(5040, KEY), ms(5040)).unwrap().is_some());
 }
+
+#[test]
+fn pictures_that_can_be_decoded_are_given_the_time_to_their_next_key_frame() {
+    let mut sniffer = Sniffer::default();
+    assert_eq!(sniffer.tag(video(0, AVC_CONFIG), ms(0)), Ok(None));
+    for second in 0..20 {
+        let frame = video(second * 1000, INTER);
+        assert_eq!(sniffer.tag(frame, ms(u64::from(second) * 1000)), Ok(None));
+    }
+    let opening = sniffer.tag(video(20_000, KEY), ms(20_000)).unwrap();
+    assert_eq!(
+        opening.unwrap().tags,
+        [video(0, AVC_CONFIG), video(20_000, KEY)]
+    );
+    let mut without_key = Sniffer::default();
+    assert_eq!(without_key.tag(video(0, AVC_CONFIG), ms(0)), Ok(None));
+    assert_eq!(without_key.tag(video(0, INTER), ms(0)), Ok(None));
+    let end = without_key.poll(KEY_FRAME_PATIENCE);
+    assert_eq!(end, Err(SniffError::Nothing));
+}
