@@ -80,7 +80,7 @@ fn faulty() -> anyhow::Result<Vec<(String, Value)>> {
     }
     let renditions = vec![json!({"Label": "x"}); 1_000];
     add("/Output/Video_outputs".to_owned(), json!(renditions))?;
-    let bucket = json!({"Bucket": "not-listed"});
+    let bucket = json!({"Bucket": "Not a bucket"});
     add("/Output/S3_output".to_owned(), bucket)?;
     for url in INWARD {
         add("/Input/Url".to_owned(), json!(url))?;
