@@ -13,11 +13,14 @@ is_there() {
     esac
 }
 
-declare -A package=([cc]=gcc [python3]=python3-venv)
+# A C compiler is no use without the headers, which it only recommends.
+declare -A package=([cc]="gcc libc6-dev" [python3]=python3-venv)
 
 missing=()
 for program in "$@"; do
-    is_there "$program" || missing+=("${package[$program]:-$program}")
+    # A word each.
+    # shellcheck disable=SC2206
+    is_there "$program" || missing+=(${package[$program]:-$program})
 done
 [ ${#missing[@]} -eq 0 ] && exit 0
 
@@ -26,22 +29,29 @@ if [ "$(id -u)" -ne 0 ]; then
     if command -v sudo >/dev/null && sudo -n true 2>/dev/null; then
         as_root=(sudo -n)
     else
-        missing_by_hand=1
+        by_hand=1
     fi
 fi
-command -v apt-get >/dev/null || missing_by_hand=1
-# What apt calls Chromium in Ubuntu is a snap, which sees no temporary folders.
-if [[ " ${missing[*]} " == *" chromium "* ]] && grep -qs '^ID=ubuntu' /etc/os-release; then
-    missing=("${missing[@]/#chromium/google-chrome-stable}")
-    missing_by_hand=1
-    why="from https://www.google.com/chrome, or name a browser in CHROMIUM"
-fi
-if [ -n "${missing_by_hand:-}" ]; then
-    echo "please install: ${missing[*]}   (${why:-apt-get install ${missing[*]}})" >&2
+command -v apt-get >/dev/null || by_hand=1
+if [ -n "${by_hand:-}" ]; then
+    echo "please install: ${missing[*]}   (apt-get install ${missing[*]})" >&2
     exit 2
 fi
 
 echo "installing: ${missing[*]}"
 export DEBIAN_FRONTEND=noninteractive
-"${as_root[@]}" apt-get update -qq
-"${as_root[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+"${as_root[@]}" apt-get update -qq || echo "the lists of packages could not be renewed" >&2
+# One by one: a package that can't be had keeps no other out.
+failed=()
+for name in "${missing[@]}"; do
+    # What apt calls Chromium in Ubuntu is a snap, which sees no temporary folders.
+    if [ "$name" = chromium ] && grep -qs '^ID=ubuntu' /etc/os-release; then
+        failed+=("a browser (Google Chrome as a .deb, or any Chromium named in CHROMIUM)")
+        continue
+    fi
+    "${as_root[@]}" apt-get install -y -qq --no-install-recommends "$name" >/dev/null || failed+=("$name")
+done
+if [ ${#failed[@]} -gt 0 ]; then
+    printf 'please install by hand: %s\n' "${failed[@]}" >&2
+    exit 2
+fi

@@ -220,11 +220,17 @@ impl Store {
         Ok(jobs)
     }
 
-    /// Removes an ended job and its history.
+    /// Removes an ended job: its history first, so that where this breaks off
+    /// the record is there to be deleted again.
     ///
     /// # Errors
     /// [`CommitError::JobChanged`] where it has changed since it was read.
     pub async fn delete_job(&self, job: &Job) -> Result<(), CommitError> {
+        match self.job(&job.id).await? {
+            Some(stored) if stored.job.version == job.version => {}
+            _ => return Err(CommitError::JobChanged),
+        }
+        self.delete_events(&job.id).await?;
         let delete = Delete::builder()
             .table_name(&self.tables.jobs)
             .set_key(Some(key("job_id", job.id.as_str())))
@@ -246,7 +252,7 @@ impl Store {
                 None => StoreError::of(error).into(),
             });
         }
-        Ok(self.delete_events(&job.id).await?)
+        Ok(())
     }
 
     /// Advances a job's chain of looks from `seq` to the next link.

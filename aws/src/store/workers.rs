@@ -66,8 +66,20 @@ impl Store {
             (":one", n(1)),
             (":now", s(now.to_string())),
         ];
-        self.update_worker(&worker.id, update, "#state = :booting", values)
-            .await
+        let registered = self
+            .update_worker(&worker.id, update, "#state = :booting", values)
+            .await;
+        if !matches!(registered, Err(StoreError::Conflict)) {
+            return registered;
+        }
+        // The SDK repeats a call whose answer was lost: the first one may
+        // have registered it. The first beat is nobody else's.
+        let found = self.worker(&worker.id).await?;
+        found
+            .filter(|found| {
+                found.beat == 1 && found.state == state && found.booking == worker.booking
+            })
+            .ok_or(StoreError::Conflict)
     }
 
     /// One beat, with the numbers of the job it runs. On condition of what

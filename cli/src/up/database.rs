@@ -8,14 +8,15 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use aws::store::{Store, TableNames};
 use aws_credential_types::Credentials;
+use axum::Router;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::dynamo;
+
 /// Where the SDK looks for a region; the embedded database has none.
 pub const REGION: &str = "local";
-/// The embedded database takes any credentials.
-pub const CREDENTIALS: &str = "local";
 /// The prefix of the tables' names.
 pub const TABLE_PREFIX: &str = "ezlive";
 
@@ -25,6 +26,7 @@ const EXPIRE_EVERY: Duration = Duration::from_secs(600);
 /// The running database.
 pub struct Database {
     address: SocketAddr,
+    access_key: String,
     store: Store,
     server: JoinHandle<()>,
     /// Held as long as this runs: two of us on one folder would corrupt it.
@@ -49,8 +51,10 @@ impl Database {
             .await
             .context("no loopback port for the embedded database")?;
         let address = listener.local_addr()?;
-        let server = tokio::spawn(serve(listener, database, ended));
-        let credentials = Credentials::new(CREDENTIALS, CREDENTIALS, None, None, "ezlive up");
+        let access_key = uuid::Uuid::new_v4().simple().to_string();
+        let router = dynamo::router(database.clone(), &access_key);
+        let server = tokio::spawn(serve(listener, router, database, ended));
+        let credentials = Credentials::new(&access_key, &access_key, None, None, "ezlive up");
         let sdk = aws::environment::sdk_loader()
             .endpoint_url(format!("http://{address}"))
             .region(aws_config::Region::new(REGION))
@@ -60,6 +64,7 @@ impl Database {
         let client = aws_sdk_dynamodb::Client::new(&sdk);
         Ok(Self {
             address,
+            access_key,
             store: Store::new(client, TableNames::with_prefix(TABLE_PREFIX)),
             server,
             _lock: lock,
@@ -76,6 +81,12 @@ impl Database {
         self.address
     }
 
+    /// The access key it asks for, new at each start: a secret of this
+    /// process and its workers.
+    pub fn access_key(&self) -> &str {
+        &self.access_key
+    }
+
     /// Waits until it has closed its files, after `ended`.
     pub async fn closed(self) {
         // It ends by itself; a panic in it has been printed.
@@ -83,16 +94,22 @@ impl Database {
     }
 }
 
-async fn serve(listener: TcpListener, database: dynoxide::Database, ended: CancellationToken) {
-    let shutdown = ended.clone().cancelled_owned();
-    let served = dynoxide::server::serve_with_shutdown(listener, database.clone(), shutdown);
+async fn serve(
+    listener: TcpListener,
+    router: Router,
+    database: dynoxide::Database,
+    ended: CancellationToken,
+) {
+    let served = axum::serve(listener, router)
+        .with_graceful_shutdown(ended.cancelled_owned())
+        .into_future();
     tokio::pin!(served);
     let mut expire = tokio::time::interval(EXPIRE_EVERY);
     loop {
         tokio::select! {
             result = &mut served => {
                 if let Err(error) = result {
-                    tracing::error!(error, "the embedded database ended");
+                    tracing::error!(%error, "the embedded database ended");
                 }
                 return;
             }
@@ -130,5 +147,24 @@ fn lock(folder: &Path) -> anyhow::Result<File> {
         Err(TryLockError::Error(error)) => {
             Err(error).with_context(|| format!("the data folder {shown} can't be locked"))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn our_own_client_makes_and_reads_the_tables() {
+        let folder = tempfile::tempdir().unwrap();
+        let ended = CancellationToken::new();
+        let database = Database::open(folder.path(), ended.clone()).await.unwrap();
+        database.store().create_tables().await.unwrap();
+        let workers = database.store().workers(&[]).await.unwrap();
+        assert!(workers.is_empty());
+        let any = domain::ids::JobId::generate();
+        assert_eq!(database.store().job(&any).await.unwrap(), None);
+        ended.cancel();
+        database.closed().await;
     }
 }

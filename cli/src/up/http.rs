@@ -4,9 +4,9 @@ use std::path::Path;
 
 use axum::Router;
 use axum::extract::Request;
-use axum::http::{HeaderValue, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use functions::api::Api;
 use tokio::net::TcpListener;
@@ -61,17 +61,47 @@ fn playback(media: &Path) -> Router {
         .layer(cors)
 }
 
+/// The headers of what is there for players; `None` for what the folder holds
+/// besides: timelines, and files not yet whole (their names begin with a dot).
+fn published(path: &str) -> Option<(&'static str, &'static str)> {
+    // Nothing published needs `%`, behind which a dot could hide.
+    let is_hidden = path.contains('%') || path.split('/').any(|name| name.starts_with('.'));
+    let is_ours = is_hidden || path.ends_with(".json");
+    (!is_ours).then(|| aws::media::headers_of(path)).flatten()
+}
+
 async fn media_headers(request: Request, next: Next) -> Response {
-    let path = request.uri().path().to_owned();
+    let Some((kind, cache)) = published(request.uri().path()) else {
+        return StatusCode::NOT_FOUND.into_response();
+    };
     let mut response = next.run(request).await;
     if !response.status().is_success() {
         return response;
     }
-    let Some((kind, cache)) = aws::media::headers_of(&path) else {
-        return response;
-    };
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(cache));
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::published;
+
+    #[test]
+    fn players_get_media_and_nothing_else() {
+        for path in ["/job/index.m3u8", "/job/v0/1-2.m4s", "/job/manifest.mpd"] {
+            assert!(published(path).is_some(), "{path}");
+        }
+        for path in [
+            "/job/timeline.json",
+            "/job/timelin%65.jso%6e",
+            "/.key/a.m4s",
+            "/job/%2ehidden.m4s",
+            "/job/../a.m4s",
+            "/job/notes",
+        ] {
+            assert_eq!(published(path), None, "{path}");
+        }
+    }
 }

@@ -7,6 +7,7 @@
 mod args;
 mod console;
 mod database;
+mod dynamo;
 mod guard;
 mod http;
 mod preflight;
@@ -22,6 +23,7 @@ use aws::media::MediaStores;
 use aws::queue::JobQueue;
 use aws::store::Store;
 use domain::message::Message;
+use domain::spec::WorkerSize;
 use domain::worker::WorkerState;
 use functions::api::{Api, ApiSettings, Playback};
 use functions::scheduler::Scheduler;
@@ -40,6 +42,9 @@ use crate::client::output::Output;
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
 /// How long workers may take at the end to hand their jobs back.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(15);
+/// How long calls under way may take at the end. A client that holds its
+/// connection open must not hold up the end.
+const HTTP_GRACE: Duration = Duration::from_secs(3);
 /// For people: the JSON is the API's.
 const OUTPUT: Output = Output { json: false };
 /// Exit code where something keeps `up` from starting.
@@ -53,7 +58,12 @@ pub fn run(args: &UpArgs) -> ExitCode {
         .enable_all()
         .build();
     let served = match runtime {
-        Ok(runtime) => runtime.block_on(serve(args)),
+        Ok(runtime) => {
+            let served = runtime.block_on(serve(args));
+            // Not held up by calls that were cut off.
+            runtime.shutdown_background();
+            served
+        }
         Err(error) => Err(error.into()),
     };
     match served {
@@ -82,8 +92,10 @@ async fn serve(args: &UpArgs) -> anyhow::Result<()> {
 
     let (queue, deliveries) = LocalQueue::new();
     let queue: Arc<dyn JobQueue> = Arc::new(queue);
-    let (launcher, mut processes) =
-        Processes::new(worker_environment(args, &database, media_url.as_str()));
+    let (launcher, mut processes) = Processes::new(
+        std::env::current_exe()?,
+        worker_environment(args, &database, media_url.as_str()),
+    );
     let scheduler = Arc::new(Scheduler {
         store: store.clone(),
         queue: queue.clone(),
@@ -91,6 +103,8 @@ async fn serve(args: &UpArgs) -> anyhow::Result<()> {
         media: MediaStores::open(media_url.as_str(), &[])?,
         timing: args.timing(),
         max_workers: Some(args.max_workers),
+        // Any process of this machine can run any job.
+        one_size: Some(WorkerSize::Small),
     });
     let api = Api {
         store: store.clone(),
@@ -127,13 +141,26 @@ async fn serve(args: &UpArgs) -> anyhow::Result<()> {
             _ = terminate.recv() => break,
         }
     }
-    tracing::info!("ending: workers finish the segment in hand");
-    placing.cancel();
-    end_processes(&mut processes).await;
-    ended.cancel();
-    // Each has ended by its token; what it failed with has been logged.
-    let _ = tokio::join!(deliver, sweeps, serving);
-    database.closed().await;
+    tracing::info!("ending: workers finish the segment in hand; once more ends at once");
+    let in_order = async {
+        placing.cancel();
+        end_processes(&mut processes).await;
+        ended.cancel();
+        // Each ends by its token; what it failed with has been logged.
+        let all = async {
+            let _ = tokio::join!(deliver, sweeps, serving);
+            database.closed().await;
+        };
+        if tokio::time::timeout(HTTP_GRACE, all).await.is_err() {
+            tracing::warn!("calls still under way were cut off");
+        }
+    };
+    // Workers are tied to this process: they end with it in any case.
+    tokio::select! {
+        () = in_order => {}
+        _ = interrupt.recv() => tracing::warn!("ended at once"),
+        _ = terminate.recv() => tracing::warn!("ended at once"),
+    }
     Ok(())
 }
 
@@ -187,8 +214,8 @@ fn worker_environment(args: &UpArgs, database: &Database, media: &str) -> Vec<(S
             format!("http://{}", database.address()),
         ),
         ("AWS_REGION", database::REGION.to_owned()),
-        ("AWS_ACCESS_KEY_ID", database::CREDENTIALS.to_owned()),
-        ("AWS_SECRET_ACCESS_KEY", database::CREDENTIALS.to_owned()),
+        ("AWS_ACCESS_KEY_ID", database.access_key().to_owned()),
+        ("AWS_SECRET_ACCESS_KEY", database.access_key().to_owned()),
         ("AWS_EC2_METADATA_DISABLED", "true".to_owned()),
         ("EZLIVE_TABLE_PREFIX", database::TABLE_PREFIX.to_owned()),
         ("EZLIVE_STORE", media.to_owned()),

@@ -1,7 +1,9 @@
 //! What must be there before anything starts: each lack is one clear line
 //! with its remedy.
 
+use std::fs::DirBuilder;
 use std::net::{IpAddr, SocketAddr};
+use std::os::unix::fs::DirBuilderExt as _;
 
 use anyhow::{Context, bail};
 use tokio::net::TcpListener;
@@ -20,12 +22,18 @@ pub async fn check(args: &UpArgs) -> anyhow::Result<()> {
         );
     }
     worker::ffmpeg::check(&args.ffmpeg).await?;
-    std::fs::create_dir_all(args.media_folder()).with_context(|| {
-        format!(
-            "the data folder {} can't be written; give another by --data DIR",
-            args.data.display()
-        )
-    })?;
+    // The records in it hold stream keys.
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(&args.data)
+        .and_then(|()| std::fs::create_dir_all(args.media_folder()))
+        .with_context(|| {
+            format!(
+                "the data folder {} can't be written; give another by --data DIR",
+                args.data.display()
+            )
+        })?;
     any_rtmp_port(args).await
 }
 

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::os::unix::process::CommandExt as _;
+use std::path::PathBuf;
 use std::process::Stdio;
 
 use async_trait::async_trait;
@@ -35,6 +36,9 @@ enum Request {
 /// The processes. Driven from one place, on one thread, because the kernel
 /// ties a child to the thread that started it.
 pub struct Processes {
+    /// Our own program, by the name it had at the start: the file may be
+    /// replaced while we run.
+    program: PathBuf,
     requests: mpsc::Receiver<Request>,
     environment: Vec<(String, String)>,
     pids: HashMap<WorkerId, Pid>,
@@ -43,9 +47,10 @@ pub struct Processes {
 
 impl Processes {
     /// No processes yet; each will have these variables.
-    pub fn new(environment: Vec<(String, String)>) -> (ProcessLauncher, Self) {
+    pub fn new(program: PathBuf, environment: Vec<(String, String)>) -> (ProcessLauncher, Self) {
         let (sender, requests) = mpsc::channel(64);
         let processes = Self {
+            program,
             requests,
             environment,
             pids: HashMap::new(),
@@ -129,9 +134,11 @@ impl Processes {
     }
 
     fn spawn(&self, worker: &WorkerId) -> std::io::Result<Child> {
-        let mut command = Tie::default().command(std::env::current_exe()?);
+        let mut command = Tie::default().command(&self.program);
         command
             .arg(WORKER_COMMAND)
+            // It opens the API, which is none of a worker's business.
+            .env_remove("EZLIVE_TOKEN")
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .env("EZLIVE_WORKER_ID", worker.as_str())
             .stdin(Stdio::null())

@@ -295,6 +295,8 @@ impl Job {
     fn stop(&mut self) -> JobState {
         self.desired = Desired::Stop;
         match self.state {
+            // A worker had it before, and has left its playlists open.
+            JobState::Created if self.attempt > 0 => self.stop_unserved(),
             JobState::Created => JobState::Stopped,
             ended if ended.is_ended() => ended,
             _ => JobState::Stopping,

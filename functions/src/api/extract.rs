@@ -5,12 +5,12 @@ use std::error::Error;
 
 use aws::store::Idempotency;
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
-use axum::http::StatusCode;
 use axum::http::header::HOST;
 use axum::http::request::Parts;
 use axum::http::uri::Authority;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use domain::ids::{JobId, WorkerId};
+use futures::StreamExt;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
@@ -20,6 +20,9 @@ use super::problem::Problem;
 /// The largest request body, in bytes. The sample has 1 KiB, the largest
 /// valid spec about 10.
 pub const BODY_LIMIT: usize = 64 * 1024;
+/// So much of a larger body is read and thrown away: a client that is still
+/// writing would not see the answer on a connection that closes under it.
+const DRAINED: usize = 8 * 1024 * 1024;
 /// The header of a request that may be sent again.
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 /// The longest idempotency key, in characters.
@@ -105,13 +108,22 @@ pub struct Body(pub Bytes);
 impl<S: Send + Sync> FromRequest<S> for Body {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        match Bytes::from_request(request, state).await {
-            Ok(body) => Ok(Self(body)),
-            Err(rejection) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
-                Err(Problem::body_too_large(BODY_LIMIT))
+    async fn from_request(request: Request, _state: &S) -> Result<Self, Problem> {
+        let mut chunks = request.into_body().into_data_stream();
+        let (mut body, mut size) = (BytesMut::new(), 0);
+        while let Some(chunk) = chunks.next().await {
+            let cut = |_| Problem::bad_request("the body ended before its time");
+            let chunk = chunk.map_err(cut)?;
+            size += chunk.len();
+            if size <= BODY_LIMIT {
+                body.extend_from_slice(&chunk);
+            } else if size > DRAINED {
+                break;
             }
-            Err(_) => Err(Problem::bad_request("the body ended before its time")),
+        }
+        match size <= BODY_LIMIT {
+            true => Ok(Self(body.freeze())),
+            false => Err(Problem::body_too_large(BODY_LIMIT)),
         }
     }
 }

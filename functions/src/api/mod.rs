@@ -26,7 +26,6 @@ use std::sync::Arc;
 
 use aws::queue::JobQueue;
 use aws::store::Store;
-use axum::extract::DefaultBodyLimit;
 use axum::{Extension, Json, Router, middleware};
 use domain::job::Job;
 use domain::protocol::Timing;
@@ -37,7 +36,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use extract::{BODY_LIMIT, NoParameters, Parameters};
+use extract::{NoParameters, Parameters};
 pub use problem::Problem;
 use view::{JobView, Reader};
 
@@ -120,7 +119,6 @@ pub fn router(api: Api) -> Router {
         .fallback(async || {
             Problem::not_found("there is no such path; GET /openapi.json lists them")
         })
-        .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .layer(middleware::from_fn(follow_up::log_request))
         .with_state(Arc::new(api))
 }

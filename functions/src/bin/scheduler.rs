@@ -73,6 +73,7 @@ async fn main() -> Result<(), Error> {
         media: MediaStores::open(&config.store_url, &config.buckets)?,
         timing: config.timing,
         max_workers: config.max_workers,
+        one_size: None,
     };
     let scheduler = &scheduler;
     lambda_runtime::run(service_fn(move |event: LambdaEvent<SqsEvent>| async move {

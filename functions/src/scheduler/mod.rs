@@ -21,6 +21,7 @@ use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMe
 use domain::job::{Change, IllegalChange, Job, Transition};
 use domain::message::Message;
 use domain::protocol::Timing;
+use domain::spec::WorkerSize;
 use domain::worker::Worker;
 use jiff::Timestamp;
 use thiserror::Error;
@@ -39,6 +40,9 @@ pub struct Scheduler {
     pub timing: Timing,
     /// How many workers there may be; `None`: no limit.
     pub max_workers: Option<u64>,
+    /// The one size that all workers have, as on one machine, where each can
+    /// use all of it; `None`: each has that of the job it is launched for.
+    pub one_size: Option<WorkerSize>,
 }
 
 /// A message was not carried out; it may come again.
@@ -155,6 +159,11 @@ impl Scheduler {
             }
             read => read,
         }
+    }
+
+    /// The size of worker that a job is placed on.
+    fn size_for(&self, job: &Job) -> WorkerSize {
+        self.one_size.unwrap_or_else(|| job.spec.worker_size())
     }
 
     async fn send(&self, message: Message, delay: Duration) -> Result<(), Failure> {

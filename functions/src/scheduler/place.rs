@@ -17,6 +17,10 @@ use super::{Failure, Scheduler, transition};
 /// Idle workers looked at in one go; a few lost races still leave some.
 const IDLE_PAGE: usize = 16;
 
+/// The longest pause before a job that waits for the fleet is tried again: a
+/// worker that comes free must not idle for long.
+const FLEET_PAUSE: Duration = Duration::from_secs(2);
+
 /// What an attempt to book an idle worker came to.
 enum Booked {
     Done,
@@ -37,7 +41,7 @@ impl Scheduler {
         match on_schedule(job.as_ref(), worker.as_ref(), after_failures) {
             OnSchedule::Drop => Ok(()),
             OnSchedule::Place => match job {
-                Some(job) => self.place(&job).await,
+                Some(job) => self.place(&job, after_failures).await,
                 None => Ok(()),
             },
             OnSchedule::DriveLaunch => match job.zip(worker) {
@@ -47,15 +51,15 @@ impl Scheduler {
         }
     }
 
-    async fn place(&self, job: &Job) -> Result<(), Failure> {
+    async fn place(&self, job: &Job, after_failures: Option<u32>) -> Result<(), Failure> {
         match self.book_idle(job).await? {
             Booked::Done => Ok(()),
-            Booked::NoneIdle => self.book_new(job).await,
+            Booked::NoneIdle => self.book_new(job, after_failures).await,
         }
     }
 
     async fn book_idle(&self, job: &Job) -> Result<Booked, Failure> {
-        let size = job.spec.worker_size();
+        let size = self.size_for(job);
         let mut idle = self
             .store
             .idle_workers(size, &WorkerId::generate(), IDLE_PAGE)
@@ -92,14 +96,14 @@ impl Scheduler {
 
     /// Books a worker that is yet to be launched. Its id is derived from job
     /// and attempt, so whoever repeats this launches the same one.
-    async fn book_new(&self, job: &Job) -> Result<(), Failure> {
+    async fn book_new(&self, job: &Job, after_failures: Option<u32>) -> Result<(), Failure> {
         let id = WorkerId::for_attempt(&job.id, job.attempt + 1);
         let booked = transition(job, Change::Book { worker: id.clone() })?;
         let booking = Booking {
             job: job.id.clone(),
             attempt: booked.job.attempt,
         };
-        let size = job.spec.worker_size();
+        let size = self.size_for(job);
         let worker = Worker::booting(id, size, Some(booking), booked.job.updated_at);
         let launch = WorkerChange::Launch {
             worker: Box::new(worker.clone()),
@@ -107,18 +111,30 @@ impl Scheduler {
         };
         match self.store.commit(&booked, launch).await {
             Ok(()) => self.drive_launch(&booked.job, &worker).await,
-            Err(CommitError::FleetFull) => self.wait_for_fleet(job).await,
+            Err(CommitError::FleetFull) => self.wait_for_fleet(job, after_failures).await,
             Err(error) => Err(error.into()),
         }
     }
 
-    async fn wait_for_fleet(&self, job: &Job) -> Result<(), Failure> {
+    /// Lets a job wait for a worker to come free. Its history says so once,
+    /// not at each try; but a `Schedule` that follows no failures starts a
+    /// chain of tries of its own, and only a count of its own ends the others. (So a
+    /// link delivered twice makes two chains, until the next sweep's ends both.)
+    async fn wait_for_fleet(&self, job: &Job, after_failures: Option<u32>) -> Result<(), Failure> {
+        let waits = job
+            .reason
+            .as_ref()
+            .is_some_and(|reason| reason.code == ReasonCode::FleetLimit);
+        if waits && after_failures.is_some() {
+            return self.try_again(job, FLEET_PAUSE).await;
+        }
         let limit = self.max_workers.unwrap_or_default();
         let message = format!("all {limit} workers are in use; the job waits for one");
         let reason = Reason::new(ReasonCode::FleetLimit, message);
         let waiting = transition(job, Change::NotPlaced { reason })?;
         self.store.commit(&waiting, WorkerChange::None).await?;
-        self.schedule_again(&waiting.job).await
+        let pause = self.timing.placement_backoff(waiting.job.failures);
+        self.try_again(&waiting.job, pause.min(FLEET_PAUSE)).await
     }
 
     /// Launches the worker of a booking, and watches it from before: a launch
@@ -172,6 +188,10 @@ impl Scheduler {
     /// Asks for the next placement, after the pause its failures call for.
     pub(super) async fn schedule_again(&self, job: &Job) -> Result<(), Failure> {
         let pause = self.timing.placement_backoff(job.failures);
+        self.try_again(job, pause).await
+    }
+
+    async fn try_again(&self, job: &Job, pause: Duration) -> Result<(), Failure> {
         let after_failures = (pause > Duration::ZERO).then_some(job.failures);
         self.send(
             Message::Schedule {

@@ -61,10 +61,20 @@ impl Scheduler {
 
     /// Ends the playlists of an ended job, where its worker has not.
     pub(super) async fn end_playlists(&self, job: &Job) -> Result<(), Failure> {
+        // Whoever deletes its media ends them for good, and a new end must
+        // not come to lie in the emptied folder.
+        if job.deletion.is_some_and(|deletion| deletion.media) {
+            return Ok(());
+        }
         match self.end_channel(job).await {
-            Ok(()) => Ok(()),
+            // A higher attempt or a deletion has them: they are not ours to end.
+            Ok(()) | Err(ChannelError::Fenced { .. } | ChannelError::Deleted) => Ok(()),
+            Err(ChannelError::Corrupt(fault)) => {
+                tracing::error!(job_id = %job.id, %fault, "poison: playlists can't be ended");
+                Ok(())
+            }
             // What could not be ended now is tried again with a message of its own.
-            Err(error) => {
+            Err(error @ ChannelError::Retry(_)) => {
                 tracing::warn!(job_id = %job.id, %error, "playlists not ended yet");
                 let again = Message::StopBy {
                     job: job.id.clone(),
@@ -99,9 +109,15 @@ impl Scheduler {
                 .map_err(|error| Failure::Retry(error.to_string()))?;
         } else if job.attempt > 0 {
             // Once the record is gone, no `StopBy` can end them any more.
-            self.end_channel(&job)
-                .await
-                .map_err(|error| Failure::Retry(error.to_string()))?;
+            match self.end_channel(&job).await {
+                Err(error @ ChannelError::Retry(_)) => {
+                    return Err(Failure::Retry(error.to_string()));
+                }
+                Err(ChannelError::Corrupt(fault)) => {
+                    tracing::error!(job_id = %job.id, %fault, "poison: playlists can't be ended");
+                }
+                Ok(()) | Err(ChannelError::Fenced { .. } | ChannelError::Deleted) => {}
+            }
         }
         Ok(self.store.delete_job(&job).await?)
     }

@@ -21,9 +21,13 @@ const AT_ONCE: usize = 16;
 
 impl Scheduler {
     pub(super) async fn sweep(&self) -> Result<(), Failure> {
-        self.sweep_jobs().await?;
-        self.sweep_deletions().await?;
-        self.sweep_workers().await
+        // What one of them fails with keeps the others from nothing.
+        let (jobs, deletions, workers) = tokio::join!(
+            self.sweep_jobs(),
+            self.sweep_deletions(),
+            self.sweep_workers()
+        );
+        jobs.and(deletions).and(workers)
     }
 
     async fn sweep_jobs(&self) -> Result<(), Failure> {

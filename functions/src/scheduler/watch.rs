@@ -6,6 +6,7 @@ use domain::job::{Change, Job, JobState, Reason, ReasonCode, Totals};
 use domain::message::{Message, Watch};
 use domain::protocol::{OnWatch, on_watch};
 use domain::worker::{Worker, WorkerState};
+use jiff::Timestamp;
 
 use super::{Failure, Scheduler, transition};
 
@@ -79,7 +80,14 @@ impl Scheduler {
         }
         match is_closed {
             true => Ok(()),
-            false => self.close(&worker, None).await,
+            // Booked just now: the next delivery takes that job from it.
+            false => {
+                let close = WorkerChange::Close {
+                    worker: worker.id.clone(),
+                    seen_beat: Some(worker.beat),
+                };
+                Ok(self.store.commit_worker(close, Timestamp::now()).await?)
+            }
         }
     }
 

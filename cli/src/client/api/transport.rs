@@ -9,7 +9,7 @@ use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use url::Url;
+use url::{Host, Url};
 
 use crate::client::failure::Failure;
 use crate::client::types::Problem;
@@ -52,7 +52,12 @@ impl Transport {
             value.set_sensitive(true);
             headers.insert(AUTHORIZATION, value);
         }
-        let http = reqwest::Client::builder()
+        let mut http = reqwest::Client::builder();
+        // To a proxy, loopback is itself.
+        if is_loopback(&base) {
+            http = http.no_proxy();
+        }
+        let http = http
             .user_agent(concat!("ezlive/", env!("CARGO_PKG_VERSION")))
             .default_headers(headers)
             .connect_timeout(CONNECT_TIMEOUT)
@@ -186,6 +191,15 @@ async fn exchange(request: RequestBuilder) -> reqwest::Result<(StatusCode, Strin
 /// Whether there was a connection and it broke: the server may have closed an
 /// idle one, or be restarting. Where nothing listens, trying again at once
 /// only delays the message.
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
+
 fn is_broken_connection(error: &reqwest::Error) -> bool {
     !error.is_connect()
         && !error.is_timeout()

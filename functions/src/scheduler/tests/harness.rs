@@ -137,6 +137,7 @@ impl World {
             media: MediaStores::open(&folder, &[]).unwrap(),
             timing: Timing::default(),
             max_workers,
+            one_size: None,
         };
         Self {
             scheduler: Arc::new(scheduler),

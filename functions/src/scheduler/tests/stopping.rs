@@ -160,5 +160,5 @@ async fn a_deletion_that_keeps_the_media_ends_the_playlists_first() {
     assert_eq!(job.state, JobState::Stopped);
     assert!(world.take(&Message::Delete { job: id.clone() }).await);
     assert_eq!(world.store.job(&id).await.unwrap(), None);
-    assert_eq!(fence(&world, &id), Some((1, true)));
+    assert_eq!(fence(&world, &id), Some((2, true)));
 }
