@@ -35,7 +35,7 @@ test: CONSOLE_REQUIRED := 1
 test: deps-test build ## Everything that must hold: lints, unit, end to end, browser
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
-	cd console && npm test --silent && cd ..
+	(cd console && npm test --silent)
 	cargo test --locked --workspace --no-fail-fast
 
 test-fast: ## The tests of the crates alone

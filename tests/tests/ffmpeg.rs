@@ -630,11 +630,11 @@ fn ffmpeg_gets_none_of_our_credentials() {
         .args([
             "sh",
             "-c",
-            "test -z \"$AWS_SECRET_ACCESS_KEY$EZLIVE_TOKEN\" && test -n \"$KEPT\"",
+            "test -z \"$AWS_SECRET_ACCESS_KEY$EZLIVE_TOKEN\" && test -n \"$LC_TIME\"",
         ])
         .env("AWS_SECRET_ACCESS_KEY", "geheim")
         .env("EZLIVE_TOKEN", "geheim")
-        .env("KEPT", "1")
+        .env("LC_TIME", "C")
         .output()
         .unwrap();
     let told = String::from_utf8(output.stdout).unwrap();
