@@ -5,7 +5,9 @@ use domain::ids::JobId;
 use domain::job::{Job, JobState};
 
 use super::error::{failed_conditions, met_another};
-use super::item::{DELETING, Item, event_item, job_item, n, readable, s, stored_job, string};
+use super::item::{
+    DELETING, ENDING, Item, event_item, index_states, job_item, n, readable, s, stored_job, string,
+};
 use super::tables::{BY_STATE, EXPIRES_AT, key};
 use super::{CommitError, Store, StoreError};
 
@@ -144,8 +146,8 @@ impl Store {
     }
 
     /// A page of the jobs in these states, newest first, all older than
-    /// `before`. One query for each state: a job's place in the list is its
-    /// id, which sorts by time.
+    /// `before`. One query for each place in the index: a job's place in the
+    /// list is its id, which sorts by time.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -155,9 +157,43 @@ impl Store {
         limit: usize,
         before: Option<&JobId>,
     ) -> Result<JobPage, StoreError> {
-        let pages = states
-            .iter()
-            .map(|state| self.jobs_in(state.as_str(), limit + 1, before));
+        let places = states.iter().copied().flat_map(index_states);
+        self.page(places, limit, before).await
+    }
+
+    /// A page of the ended jobs whose playlists are still to be ended.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn jobs_to_end(
+        &self,
+        limit: usize,
+        before: Option<&JobId>,
+    ) -> Result<JobPage, StoreError> {
+        self.page(ENDING, limit, before).await
+    }
+
+    /// A page of the jobs that are to be deleted and have ended.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn jobs_to_delete(
+        &self,
+        limit: usize,
+        before: Option<&JobId>,
+    ) -> Result<JobPage, StoreError> {
+        self.page([DELETING], limit, before).await
+    }
+
+    async fn page(
+        &self,
+        places: impl IntoIterator<Item = &'static str>,
+        limit: usize,
+        before: Option<&JobId>,
+    ) -> Result<JobPage, StoreError> {
+        let pages = places
+            .into_iter()
+            .map(|place| self.jobs_in(place, limit + 1, before));
         let mut jobs: Vec<Job> = futures::future::try_join_all(pages)
             .await?
             .into_iter()
@@ -172,14 +208,6 @@ impl Store {
             .then(|| jobs.last().map(|job| job.id.clone()))
             .flatten();
         Ok(JobPage { jobs, next })
-    }
-
-    /// Jobs that are to be deleted and have ended.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn jobs_to_delete(&self, limit: usize) -> Result<Vec<Job>, StoreError> {
-        self.jobs_in(DELETING, limit, None).await
     }
 
     async fn jobs_in(

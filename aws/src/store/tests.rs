@@ -354,6 +354,7 @@ async fn the_idle_are_listed_and_nobody_else() {
     let finish = Change::Finish {
         reason: None,
         totals: Totals::default(),
+        playlists_ended: true,
     };
     let release = WorkerChange::Release {
         worker: booked.id.clone(),
@@ -399,6 +400,7 @@ async fn a_draining_worker_is_not_freed_but_leaves() {
     let finish = Change::Finish {
         reason: None,
         totals: Totals::default(),
+        playlists_ended: true,
     };
     let finished = job.apply(finish, now).unwrap();
     let release = WorkerChange::Release {
