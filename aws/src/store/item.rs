@@ -87,6 +87,7 @@ pub(super) fn stored_job(item: &Item) -> Result<StoredJob, StoreError> {
     Ok(StoredJob {
         job: parse(&id, item, "doc")?,
         watch_seq: number(item, "watch_seq").unwrap_or(0),
+        watch_by: string(item, "watch_by").map(ToOwned::to_owned),
         swept_watch_seq: number(item, "swept_watch_seq"),
     })
 }

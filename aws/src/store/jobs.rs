@@ -21,8 +21,22 @@ pub struct StoredJob {
     pub job: Job,
     /// The newest link of its chain of looks.
     pub watch_seq: u64,
+    /// The message that has advanced the chain to that link.
+    pub watch_by: Option<String>,
     /// The link that the last sweep saw.
     pub swept_watch_seq: Option<u64>,
+}
+
+impl StoredJob {
+    /// The link at which the message with this id finds the chain. One that
+    /// the same message has advanced before, and then could not say so, counts
+    /// as not advanced yet: delivered again, it goes on where it broke off.
+    pub fn watch_seq_for(&self, message: &str) -> u64 {
+        match &self.watch_by {
+            Some(by) if by == message => self.watch_seq.saturating_sub(1),
+            _ => self.watch_seq,
+        }
+    }
 }
 
 /// A page of jobs, newest first.
@@ -283,7 +297,10 @@ impl Store {
         Ok(())
     }
 
-    /// Advances a job's chain of looks from `seq` to the next link.
+    /// Advances a job's chain of looks from `seq` to the next link, in the
+    /// name of the message `by` (the queue's id of it). The same message may
+    /// do so again, as after an answer that was lost; no other can, so the
+    /// chain does not fork.
     ///
     /// # Errors
     /// [`StoreError::Conflict`]: another look was faster, this one is old.
@@ -292,16 +309,19 @@ impl Store {
         job: &JobId,
         attempt: u64,
         seq: u64,
+        by: &str,
     ) -> Result<(), StoreError> {
         let values = [
             (":attempt", n(attempt)),
             (":from", n(seq)),
             (":to", n(seq + 1)),
+            (":by", s(by)),
         ];
         self.update_job(
             job,
-            "SET watch_seq = :to",
-            "attempt = :attempt AND watch_seq = :from",
+            "SET watch_seq = :to, watch_by = :by",
+            "attempt = :attempt AND \
+             (watch_seq = :from OR (watch_seq = :to AND watch_by = :by))",
             values,
         )
         .await
