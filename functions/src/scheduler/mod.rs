@@ -24,6 +24,7 @@ use domain::protocol::Timing;
 use domain::spec::WorkerSize;
 use domain::worker::Worker;
 use jiff::Timestamp;
+use place::Try;
 use thiserror::Error;
 
 /// The scheduler and what it works with.
@@ -139,7 +140,15 @@ impl Scheduler {
             Message::Schedule {
                 job,
                 after_failures,
-            } => self.schedule(job, *after_failures).await,
+                try_seq,
+            } => {
+                let tried = Try {
+                    after_failures: *after_failures,
+                    seq: *try_seq,
+                    message: id,
+                };
+                self.schedule(job, tried).await
+            }
             Message::Watch(watch) => self.watch(watch, id).await,
             Message::StopBy { job, attempt } => self.stop_by(job, *attempt).await,
             Message::Delete { job } => self.delete(job).await,
