@@ -153,7 +153,11 @@ impl Scheduler {
             Message::StopBy { job, attempt } => self.stop_by(job, *attempt).await,
             Message::Delete { job } => self.delete(job).await,
             Message::TaskStopped { worker } => self.task_stopped(worker).await,
-            Message::Sweep => self.sweep().await,
+            Message::Sweep => {
+                self.sweep().await;
+                Ok(())
+            }
+            Message::SweepOn(page) => self.sweep_on(page).await,
         }
     }
 

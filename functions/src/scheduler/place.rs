@@ -10,7 +10,6 @@ use domain::job::{Change, Job, Reason, ReasonCode};
 use domain::message::{Message, Watch};
 use domain::protocol::{OnSchedule, on_schedule};
 use domain::worker::{Booking, Worker};
-use jiff::Timestamp;
 use rand::seq::SliceRandom;
 
 use super::{Failure, Scheduler, transition};
@@ -222,22 +221,5 @@ impl Scheduler {
             try_seq: None,
         };
         self.send(again, pause).await
-    }
-
-    /// Closes a worker that serves nobody.
-    pub(super) async fn close(
-        &self,
-        worker: &Worker,
-        seen_beat: Option<u64>,
-    ) -> Result<(), Failure> {
-        let change = WorkerChange::Close {
-            worker: worker.id.clone(),
-            seen_beat,
-        };
-        match self.store.commit_worker(change, Timestamp::now()).await {
-            // Closed already, or alive after all.
-            Ok(()) | Err(CommitError::WorkerChanged) => Ok(()),
-            Err(error) => Err(error.into()),
-        }
     }
 }
