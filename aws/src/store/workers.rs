@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes, ReturnValue};
 use domain::ids::WorkerId;
-use domain::job::Stats;
+use domain::job::{Job, Stats};
 use domain::spec::WorkerSize;
 use domain::worker::{Booking, Worker, WorkerState};
 use jiff::Timestamp;
@@ -47,6 +47,24 @@ impl Store {
             .await
             .map_err(StoreError::of)?;
         got.item().map(worker).transpose()
+    }
+
+    /// The worker a job is booked on. A record that can't be read is as good as
+    /// none: nobody must be stuck with it.
+    ///
+    /// # Errors
+    /// [`StoreError`], but never [`StoreError::Unreadable`].
+    pub async fn worker_of(&self, job: &Job) -> Result<Option<Worker>, StoreError> {
+        let Some(id) = &job.worker_id else {
+            return Ok(None);
+        };
+        match self.worker(id).await {
+            Err(error @ StoreError::Unreadable { .. }) => {
+                tracing::error!(job_id = %job.id, %error, "poison");
+                Ok(None)
+            }
+            read => read,
+        }
     }
 
     /// The launched worker is there: `booting` becomes `booked` or `idle`.

@@ -346,6 +346,33 @@ impl Harness {
             .unwrap();
     }
 
+    /// The same to its worker's.
+    pub async fn spoil_worker(&self, id: &WorkerId) {
+        self.client
+            .update_item()
+            .table_name(&self.tables.workers)
+            .key("worker_id", AttributeValue::S(id.to_string()))
+            .update_expression("SET created_at = :spoilt")
+            .expression_attribute_values(":spoilt", AttributeValue::S("{".to_owned()))
+            .send()
+            .await
+            .unwrap();
+    }
+
+    /// The same to one of its events.
+    pub async fn spoil_event(&self, id: &JobId, seq: u64) {
+        self.client
+            .update_item()
+            .table_name(&self.tables.events)
+            .key("job_id", AttributeValue::S(id.to_string()))
+            .key("seq", AttributeValue::N(seq.to_string()))
+            .update_expression("SET doc = :doc")
+            .expression_attribute_values(":doc", AttributeValue::S("{}".to_owned()))
+            .send()
+            .await
+            .unwrap();
+    }
+
     /// A job that has run and was stopped by its client.
     pub async fn stopped(&self) -> JobId {
         self.stopped_with(true).await
