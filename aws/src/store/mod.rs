@@ -17,6 +17,8 @@ mod events;
 mod item;
 mod jobs;
 mod tables;
+#[cfg(any(test, feature = "test-util"))]
+pub mod testing;
 mod workers;
 
 use aws_sdk_dynamodb::Client;

@@ -2,10 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use aws_config::Region;
-use aws_config::retry::RetryConfig;
-use aws_credential_types::Credentials;
-use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
 use domain::ids::{JobId, WorkerId};
 use domain::job::{Change, Job, JobState, Reason, ReasonCode, Stats, Totals};
@@ -16,46 +12,24 @@ use jiff::Timestamp;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
-use tokio::sync::oneshot;
 
+use super::testing::TestDatabase;
 use super::*;
 
 /// The records on a database of their own.
 struct Records {
     store: Store,
-    client: Client,
-    _stop: oneshot::Sender<()>,
+    database: TestDatabase,
 }
 
 const SIZE: WorkerSize = WorkerSize::Small;
 
 impl Records {
     async fn new() -> Self {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let database = dynoxide::Database::memory().unwrap();
-        let (stop, stopped) = oneshot::channel::<()>();
-        tokio::spawn(dynoxide::server::serve_with_shutdown(
-            listener,
-            database,
-            async {
-                drop(stopped.await);
-            },
-        ));
-        let sdk = crate::environment::sdk_loader()
-            .endpoint_url(format!("http://{address}"))
-            .region(Region::new("eu-central-1"))
-            .credentials_provider(Credentials::from_keys("test", "test", None))
-            .retry_config(RetryConfig::disabled())
-            .load()
-            .await;
-        let client = Client::new(&sdk);
-        let store = Store::new(client.clone(), TableNames::with_prefix("test"));
-        store.create_tables().await.unwrap();
+        let database = TestDatabase::start().await.unwrap();
         Self {
-            store,
-            client,
-            _stop: stop,
+            store: database.store(),
+            database,
         }
     }
 
@@ -108,6 +82,7 @@ impl Records {
     /// The fleet's counter.
     async fn live(&self) -> i64 {
         let got = self
+            .database
             .client
             .get_item()
             .table_name("test-workers")

@@ -176,9 +176,10 @@ async fn an_event_that_cant_be_read_hides_no_other_and_goes_with_its_job() {
         StatusCode::NO_CONTENT
     );
     let left = api
+        .database
         .client
         .query()
-        .table_name(&api.tables.events)
+        .table_name(&api.database.tables.events)
         .key_condition_expression("job_id = :job")
         .expression_attribute_values(":job", AttributeValue::S(id.to_string()))
         .send()
