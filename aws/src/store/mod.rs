@@ -14,6 +14,7 @@
 mod commit;
 mod error;
 mod events;
+mod fleet;
 mod item;
 mod jobs;
 mod tables;
@@ -25,6 +26,7 @@ use aws_sdk_dynamodb::Client;
 
 pub use commit::WorkerChange;
 pub use error::{CommitError, StoreError};
+pub use fleet::Fleet;
 pub use jobs::{Created, Idempotency, JobPage, StoredJob};
 pub use tables::TableNames;
 pub use workers::{Expected, WorkerPage};

@@ -173,15 +173,19 @@ impl Store {
         self.update_worker(id, update, condition, values).await
     }
 
-    /// Notes the beat that a sweep saw.
+    /// Notes that a sweep has seen a worker at its beat.
     ///
     /// # Errors
     /// [`StoreError::Conflict`]: it has moved on meanwhile.
-    pub async fn note_beat(&self, id: &WorkerId, beat: u64) -> Result<(), StoreError> {
-        let values = [(":beat", n(beat))];
+    pub async fn note_beat(&self, seen: &Worker) -> Result<(), StoreError> {
+        let values = [
+            (":beat", n(seen.beat)),
+            (":still", n(seen.still_for_sweeps())),
+        ];
+        let update = "SET swept_beat = :beat, swept_still = :still";
         // `#state` must occur in an expression that names it.
         let condition = "beat = :beat AND attribute_exists(#state)";
-        self.update_worker(id, "SET swept_beat = :beat", condition, values)
+        self.update_worker(&seen.id, update, condition, values)
             .await?;
         Ok(())
     }
@@ -327,8 +331,8 @@ impl Store {
         Ok(ids.map(ToOwned::to_owned).collect())
     }
 
-    /// The workers with these ids, as far as they are there; one call for
-    /// each hundred. The newest beat may be missing.
+    /// The workers with these ids, as far as they are there, with all writes
+    /// before now; one call for each hundred.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -338,6 +342,27 @@ impl Store {
     ) -> Result<Vec<Worker>, StoreError> {
         let ids = ids.into_iter().map(|id| id.as_str().to_owned());
         self.workers_by_id(ids.collect()).await
+    }
+
+    /// What is to be counted before a worker is kept warm or lets itself go:
+    /// idle workers of this size, up to `limit`, and those that boot, a page of
+    /// them, with all writes before now. Two queries, and their records.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn spare_workers(
+        &self,
+        size: WorkerSize,
+        limit: usize,
+    ) -> Result<Vec<Worker>, StoreError> {
+        let anywhere = WorkerId::generate();
+        let (idle, booting) = futures::future::try_join(
+            self.idle_workers(size, &anywhere, limit),
+            self.worker_id_page(WorkerState::Booting, BATCH, None),
+        )
+        .await?;
+        let idle = idle.into_iter().map(|id| id.as_str().to_owned());
+        self.workers_by_id(idle.chain(booting).collect()).await
     }
 
     async fn worker_ids_in(&self, state: WorkerState) -> Result<Vec<String>, StoreError> {
@@ -376,6 +401,7 @@ impl Store {
         while !keys.is_empty() {
             let wanted = KeysAndAttributes::builder()
                 .set_keys(Some(keys))
+                .consistent_read(true)
                 .build()
                 .map_err(|error| StoreError::Unavailable(error.to_string()))?;
             let got = self

@@ -6,6 +6,7 @@
 //! carried out just now comes again.
 
 mod place;
+mod standby;
 mod stop;
 mod sweep;
 mod watch;
@@ -41,6 +42,8 @@ pub struct Scheduler {
     pub timing: Timing,
     /// How many workers there may be; `None`: no limit.
     pub max_workers: Option<u64>,
+    /// How many idle workers are kept warm, within that limit.
+    pub min_idle: u64,
     /// The one size that all workers have, as on one machine, where each can
     /// use all of it; `None`: each has that of the job it is launched for.
     pub one_size: Option<WorkerSize>,

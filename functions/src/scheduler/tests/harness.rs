@@ -100,6 +100,10 @@ impl World {
     }
 
     pub async fn with_limit(max_workers: Option<u64>) -> Self {
+        Self::with_fleet(max_workers, 0).await
+    }
+
+    pub async fn with_fleet(max_workers: Option<u64>, min_idle: u64) -> Self {
         let database = TestDatabase::start().await.unwrap();
         let store = database.store();
         let media = TempDir::new().unwrap();
@@ -113,6 +117,7 @@ impl World {
             media: MediaStores::open(&folder, &[]).unwrap(),
             timing: Timing::default(),
             max_workers,
+            min_idle,
             one_size: None,
         };
         Self {
