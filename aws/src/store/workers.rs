@@ -287,7 +287,7 @@ impl Store {
     ) -> Result<WorkerPage, StoreError> {
         let pages = WorkerState::OPEN
             .iter()
-            .map(|state| self.worker_id_page(*state, limit + 1, after));
+            .map(|state| self.worker_id_page(*state, limit + 1, after.map(WorkerId::as_str)));
         let ids: BTreeSet<String> = futures::future::try_join_all(pages)
             .await?
             .into_iter()
@@ -308,7 +308,7 @@ impl Store {
         &self,
         state: WorkerState,
         limit: usize,
-        after: Option<&WorkerId>,
+        after: Option<&str>,
     ) -> Result<Vec<String>, StoreError> {
         let page = self
             .client
@@ -319,7 +319,7 @@ impl Store {
             .expression_attribute_names("#state", "state")
             .expression_attribute_values(":state", s(state.as_str()))
             // Every id sorts after "!".
-            .expression_attribute_values(":after", s(after.map_or("!", WorkerId::as_str)))
+            .expression_attribute_values(":after", s(after.unwrap_or("!")))
             .limit(i32::try_from(limit).unwrap_or(i32::MAX))
             .send()
             .await
@@ -366,23 +366,16 @@ impl Store {
     }
 
     async fn worker_ids_in(&self, state: WorkerState) -> Result<Vec<String>, StoreError> {
-        let mut pages = self
-            .client
-            .query()
-            .table_name(&self.tables.workers)
-            .index_name(BY_STATE)
-            .key_condition_expression("#state = :state")
-            .expression_attribute_names("#state", "state")
-            .expression_attribute_values(":state", s(state.as_str()))
-            .into_paginator()
-            .items()
-            .send();
-        let mut ids = Vec::new();
-        while let Some(item) = pages.next().await {
-            let item = item.map_err(StoreError::of)?;
-            ids.extend(string(&item, "worker_id").map(ToOwned::to_owned));
+        let mut ids: Vec<String> = Vec::new();
+        loop {
+            let after = ids.last().map(String::as_str);
+            let page = self.worker_id_page(state, INDEX_PAGE, after).await?;
+            let more = page.len() == INDEX_PAGE;
+            ids.extend(page);
+            if !more {
+                return Ok(ids);
+            }
         }
-        Ok(ids)
     }
 
     async fn workers_by_id(&self, ids: BTreeSet<String>) -> Result<Vec<Worker>, StoreError> {
@@ -421,5 +414,7 @@ impl Store {
     }
 }
 
+/// Ids asked for in one query: keys alone, so never cut at DynamoDB's 1 MB.
+const INDEX_PAGE: usize = 1000;
 /// DynamoDB's limit of one BatchGetItem.
 const BATCH: usize = 100;
