@@ -108,8 +108,7 @@ async function aJobWithTwoRuns(browser, dashPage) {
   assert.equal(stats.runs, 2, 'the next run began');
 
   await stopByButton(hls);
-  // dash.js misses the end of a channel of two runs now and then: a known gap.
-  await playsToTheEnd(hls);
+  await Promise.all([hls, dash].map(playsToTheEnd));
   await killPublisher();
   isSilent([hls, dash]);
 }
