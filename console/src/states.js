@@ -29,7 +29,8 @@ export function describeState(job) {
       if (!push) return 'Connecting to the input.';
       return job.ingest ? 'Ready for a publisher.' : 'The worker is opening its ingest.';
     case 'streaming':
-      return 'On air: input is coming in, segments are going out.';
+      // On air a reason is trouble that stops no run.
+      return job.reason ? 'On air, in trouble.' : 'On air: input is coming in, segments are going out.';
     case 'paused':
       return 'The worker, its addresses and the playlists are kept.';
     case 'stopping':

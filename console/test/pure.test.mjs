@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { test } from 'node:test';
 import { nextDelay } from '../src/backoff.js';
+import { readEvent, workerOf } from '../src/events.js';
 import * as format from '../src/format.js';
 import { nextAudio, nextVideo } from '../src/ladder.js';
 import { newHistory, onFatalError, onProgress, onStall } from '../src/player-policy.js';
@@ -162,6 +163,25 @@ test('a playlist is asked for only when it has segments', () => {
   assert.ok(!states.isPlayable(job('streaming', null)));
   assert.ok(!states.isPlayable(job('running', 10)));
   assert.ok(!states.isPlayable({ state: 'streaming', stats: null }));
+});
+
+test('an event says what happened, how bad it is, and why', () => {
+  const reason = { code: 'store_unavailable', message: 'the media store takes no segments at present' };
+  const on = { from: 'streaming', to: 'streaming' };
+  assert.deepEqual(readEvent({ ...on, type: 'trouble', reason }), { moved: false, title: 'In trouble', tone: 'warn', text: 'Store unavailable: the media store takes no segments at present' });
+  assert.deepEqual(readEvent({ ...on, type: 'trouble', reason: null }), { moved: false, title: 'Out of trouble', tone: 'good', text: '' });
+  assert.deepEqual(readEvent({ from: 'stopping', to: 'stopped', type: 'stopped', reason: null }), { moved: true, title: '', tone: '', text: '' });
+  assert.equal(readEvent({ from: 'streaming', to: 'running', type: 'run_ended', reason: { code: 'transcoder_failed', message: '' } }).text, 'Transcoder failed');
+  assert.equal(readEvent({ from: 'streaming', to: 'running', type: 'input_lost', reason: { code: 'input_lost', message: 'The publisher went away.' } }).text, 'The publisher went away.');
+  assert.equal(readEvent({ ...on, type: 'not_known_yet', reason: null }).title, 'Not known yet');
+  assert.equal(workerOf({ type: 'booked', worker_id: 'w1' }), 'w1');
+  assert.equal(workerOf({ type: 'trouble', worker_id: 'w1' }), null);
+});
+
+test('trouble on air is told with the state', () => {
+  const job = { state: 'streaming', spec: { input: {} } };
+  assert.match(states.describeState({ ...job, reason: null }), /segments are going out/);
+  assert.match(states.describeState({ ...job, reason: { code: 'store_unavailable', message: '' } }), /in trouble/);
 });
 
 test('ladder and input in words', () => {
