@@ -178,6 +178,14 @@ test('an event says what happened, how bad it is, and why', () => {
   assert.equal(workerOf({ type: 'trouble', worker_id: 'w1' }), null);
 });
 
+test('a publisher that is connected is not waited for', () => {
+  const job = { state: 'running', spec: { input: {} }, ingest: { protocol: 'rtmp' }, reason: null, stats: { input: null } };
+  assert.match(states.describeState(job), /^Ready for a publisher/);
+  const connected = { ...job, stats: { input: { video: {} } } };
+  assert.match(states.describeState(connected), /^Input is connected/);
+  assert.match(states.describeState({ ...connected, reason: { code: 'input_lost', message: '' } }), /^Ready for a publisher/);
+});
+
 test('trouble on air is told with the state', () => {
   const job = { state: 'streaming', spec: { input: {} } };
   assert.match(states.describeState({ ...job, reason: null }), /segments are going out/);
