@@ -20,7 +20,7 @@ build: console ## The programs, with the console in them where npm is installed
 
 console: console/dist/index.html
 
-console/dist/index.html: $(shell find console -path console/node_modules -prune -o -path console/dist -prune -o -type f -print)
+console/dist/index.html: live_job.json $(shell find console -path console/node_modules -prune -o -path console/dist -prune -o -type f -print)
 	@if command -v npm >/dev/null; then
 		(cd console && npm ci --no-audit --no-fund --silent && npm run build --silent) || {
 			echo "warning: the console can't be built (Node too old, or no registry): ezlive is built without it" >&2
