@@ -1,6 +1,8 @@
 # `make demo` runs the main job; `make test` passes the tests. Both install
 # what they need (apt, where they may; npm) and say what they can't.
 
+# A recipe may use what the one before it has installed, also under `-j`.
+.NOTPARALLEL:
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .ONESHELL:
@@ -27,7 +29,8 @@ console/dist/index.html: live_job.json $(shell find console -path console/node_m
 			[ -z "$(CONSOLE_REQUIRED)" ]
 		}
 	else
-		echo "npm is not installed: ezlive is built without its console"
+		echo "npm is not installed: ezlive is built without its console" >&2
+		[ -z "$(CONSOLE_REQUIRED)" ]
 	fi
 
 # Without the console `make build` only warns; the tests need it.

@@ -97,3 +97,21 @@ fn publishers_are_told_a_host_they_can_write() {
     let everywhere = host(&["--listen", "0.0.0.0:1080"]);
     assert!(everywhere.parse::<IpAddr>().is_ok(), "{everywhere}");
 }
+
+#[test]
+fn players_are_told_the_public_url() {
+    let playback = |args: &[&str]| parse(args).map(|args| args.playback());
+    assert_eq!(playback(&[]).unwrap(), Playback::FromHost);
+    for given in ["https://live.example", "https://live.example/"] {
+        let told = Playback::Fixed("https://live.example/live".to_owned());
+        assert_eq!(playback(&["--public-url", given]).unwrap(), told);
+    }
+    for wrong in [
+        "live.example",
+        "ftp://live.example",
+        "https://a/?b",
+        "https://u:p@a.example",
+    ] {
+        assert!(playback(&["--public-url", wrong]).is_err(), "{wrong}");
+    }
+}
