@@ -36,10 +36,8 @@ impl Session<'_> {
                 self.disconnected(end);
                 None
             }
-            Event::Refused { peer, why } => {
-                tracing::warn!(%peer, why = why.as_str(), "publisher refused");
-                None
-            }
+            // Logged where it was refused.
+            Event::Refused { .. } => None,
         }
     }
 
