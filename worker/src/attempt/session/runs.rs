@@ -157,8 +157,12 @@ impl Session<'_> {
             })?;
             let arguments = probe_args(prepared.feed());
             let input = tokio::select! {
-                probed = pull::probe::probe(ffprobe.into(), &arguments, PROBE) => probed
-                    .map_err(|error| Reason::new(ReasonCode::InputUnreachable, error.to_string())),
+                probed = pull::probe::probe(ffprobe.into(), &arguments, PROBE) => {
+                    probed.map_err(|error| {
+                        let text = error.text(prepared.secrets());
+                        Reason::new(ReasonCode::InputUnreachable, text)
+                    })
+                }
                 forbidden = prepared.forbidden() => Err(forbidden_input(&forbidden.host)),
             };
             // Refused, the probe fails as well: the refusal is why.
