@@ -10,6 +10,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use tokio::time::Instant;
 
+use super::pressure::Pressure;
 use super::{Outcome, Pulled, Session, Told};
 use crate::attempt::run::{self, ActiveRun, RunSetup};
 use crate::attempt::source::{Source, address_policy};
@@ -32,6 +33,7 @@ impl Session<'_> {
         publisher: &Publisher,
     ) -> Option<Outcome> {
         self.runs += 1;
+        self.pressure = Pressure::default();
         let setup = RunSetup {
             spec: &self.job.spec,
             input,
