@@ -26,7 +26,7 @@ pub struct UpArgs {
     #[arg(long, value_name = "FIRST-LAST", default_value = "1935-1999", value_parser = ports)]
     pub rtmp_ports: RangeInclusive<u16>,
     /// How many jobs may run at the same time
-    #[arg(long, value_name = "N", default_value_t = 8)]
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u64).range(1..))]
     pub max_workers: u64,
     /// How long a worker may be silent before its job goes to another
     #[arg(long, value_name = "SECONDS", default_value = "8", value_parser = lease)]

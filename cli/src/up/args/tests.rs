@@ -46,6 +46,11 @@ fn ports_are_a_range_or_one() {
 }
 
 #[test]
+fn a_machine_without_workers_is_refused() {
+    assert!(parse(&["--max-workers", "0"]).is_err());
+}
+
+#[test]
 fn a_lease_is_neither_too_short_nor_too_long() {
     let lease = |text| parse(&["--lease", text]).map(|args| args.lease.as_secs_f64());
     for good in ["1", "2.5", "60"] {
