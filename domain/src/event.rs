@@ -69,6 +69,10 @@ pub enum EventKind {
     Failed,
     /// The worker is gone; the job goes to another.
     WorkerLost,
+    /// The worker was told to leave; it goes on until another is ready.
+    Draining,
+    /// The worker gave the job to another, which was ready.
+    HandedOver,
     /// The worker gave the job back.
     HandedBack,
     /// The stop was enforced.

@@ -54,6 +54,13 @@ impl WorkerId {
         Self(Uuid::new_v5(&Uuid::NAMESPACE_OID, name.as_bytes()).to_string())
     }
 
+    /// The id of the standby that is launched while the worker of this attempt
+    /// is drained: one for each drain, however often it is asked for.
+    pub fn for_standby(job: &JobId, attempt: u64) -> Self {
+        let name = format!("{job}/{attempt}/standby");
+        Self(Uuid::new_v5(&Uuid::NAMESPACE_OID, name.as_bytes()).to_string())
+    }
+
     /// Reads an id as a client wrote it; `None` where it can't be one.
     pub fn parse(text: &str) -> Option<Self> {
         Uuid::try_parse(text).ok().map(|id| Self(id.to_string()))

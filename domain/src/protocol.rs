@@ -3,6 +3,7 @@
 //!
 //! No decision compares clocks: liveness is "the beat moved between looks".
 
+mod drain;
 mod standby;
 
 use std::ops::RangeInclusive;
@@ -12,6 +13,7 @@ use crate::job::{Desired, Job, JobState, Reason, ReasonCode};
 use crate::message::Watch;
 use crate::worker::{Worker, WorkerState};
 
+pub use drain::{DRAIN_PATIENCE, OnDrain, OnDraining, on_drain, on_draining};
 pub use standby::Standbys;
 
 /// The protocol's times.
@@ -128,10 +130,11 @@ pub fn on_watch(
     timing: &Timing,
 ) -> OnWatch {
     let Some(job) = job else { return OnWatch::Drop };
-    let current = job.attempt == watch.attempt && watch_seq == watch.watch_seq;
+    let current = job.attempt >= watch.attempt && watch_seq == watch.watch_seq;
     if !current || !job.state.is_placed() {
         return OnWatch::Drop;
     }
+    let watch = &follow(watch, job);
     let Some(worker) = worker.filter(|worker| worker.state != WorkerState::Closed) else {
         return OnWatch::Dead(Reason::new(
             ReasonCode::WorkerLost,
@@ -168,6 +171,22 @@ pub fn on_watch(
         unmoved,
         ..watch.clone()
     })
+}
+
+/// The look at the job's worker of now. A worker that hands its job over has
+/// no queue to have the next one watched: the chain goes with the job. Where
+/// a chain was begun for that attempt besides, the first look of either ends
+/// the other, as both are the same link.
+fn follow(watch: &Watch, job: &Job) -> Watch {
+    match job.attempt == watch.attempt {
+        true => watch.clone(),
+        false => Watch {
+            attempt: job.attempt,
+            seen_beat: 0,
+            unmoved: 0,
+            ..watch.clone()
+        },
+    }
 }
 
 /// What to do about `StopBy`.

@@ -30,6 +30,9 @@ pub struct Worker {
     pub task: Option<String>,
     /// The numbers of the attempt it runs.
     pub stats: Option<Stats>,
+    /// While it drains: that no standby can be had for its job, so it need
+    /// not wait for one.
+    pub no_standby: bool,
     /// When it was booked or launched first.
     pub created_at: Timestamp,
     /// When it changed last (not at each beat).
@@ -108,6 +111,7 @@ impl Worker {
             swept_still: 0,
             task: None,
             stats: None,
+            no_standby: false,
             created_at: now,
             updated_at: now,
         }

@@ -30,6 +30,15 @@ pub enum WorkerChange {
         /// How many workers the fleet may have; `None`: no limit.
         max_workers: Option<u64>,
     },
+    /// A worker leaves the fleet, and an idle one takes its job's booking.
+    HandOver {
+        /// Who leaves.
+        from: WorkerId,
+        /// Who takes it.
+        to: WorkerId,
+        /// For what.
+        booking: Booking,
+    },
     /// The worker is free again.
     Release {
         /// Which.
@@ -54,7 +63,8 @@ impl Store {
     /// from, its event, and the worker's half.
     ///
     /// # Errors
-    /// See [`CommitError`]; then nothing was written. After
+    /// See [`CommitError`]; then nothing was written. Of a hand-over,
+    /// `WorkerChanged` says that the other worker is idle no more. After
     /// `CommitError::Store` the answer may have been lost: read again.
     pub async fn commit(
         &self,
@@ -63,7 +73,7 @@ impl Store {
     ) -> Result<(), CommitError> {
         let now = transition.job.updated_at;
         let mut items = vec![self.job_update(transition)?, self.event_put(transition)?];
-        items.extend(self.worker_update(&worker, now)?);
+        items.extend(self.worker_updates(&worker, now)?);
         if let Some(counter) = self.fleet_update(&worker, None) {
             items.push(counter);
         }
@@ -117,7 +127,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<(), CommitError> {
         let items = self
-            .worker_update(&worker, now)?
+            .worker_updates(&worker, now)?
             .into_iter()
             .chain(self.fleet_update(&worker, counted));
         let sent = self
@@ -165,6 +175,32 @@ impl Store {
         Ok(TransactWriteItem::builder().put(put).build())
     }
 
+    /// The worker's half; of a hand-over that of who takes the job comes
+    /// first. Who leaves can't have left before: then the job has changed too.
+    fn worker_updates(
+        &self,
+        change: &WorkerChange,
+        now: Timestamp,
+    ) -> Result<Vec<TransactWriteItem>, StoreError> {
+        let changes = match change {
+            WorkerChange::HandOver { from, to, booking } => vec![
+                WorkerChange::Book {
+                    worker: to.clone(),
+                    booking: booking.clone(),
+                },
+                WorkerChange::Close {
+                    worker: from.clone(),
+                    seen_beat: None,
+                },
+            ],
+            one => vec![one.clone()],
+        };
+        let updates = changes
+            .iter()
+            .map(|change| self.worker_update(change, now).transpose());
+        updates.flatten().collect()
+    }
+
     fn worker_update(
         &self,
         change: &WorkerChange,
@@ -178,7 +214,7 @@ impl Store {
                 .expression_attribute_values(":now", s(now.to_string()))
         };
         let update = match change {
-            WorkerChange::None => return Ok(None),
+            WorkerChange::None | WorkerChange::HandOver { .. } => return Ok(None),
             WorkerChange::Launch { worker, .. } => {
                 let put = Put::builder()
                     .table_name(&self.tables.workers)

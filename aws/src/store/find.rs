@@ -157,6 +157,28 @@ impl Store {
         self.workers_by_id(ids.collect()).await
     }
 
+    /// Idle workers of this size, up to `limit`, in the index's order from a
+    /// random point on, with all writes before now. Two queries at most, and
+    /// their records.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn idle_now(
+        &self,
+        size: WorkerSize,
+        limit: usize,
+    ) -> Result<Vec<Worker>, StoreError> {
+        let anywhere = WorkerId::generate();
+        let ids = self.idle_workers(size, &anywhere, limit).await?;
+        let found = self.workers_with_ids(&ids).await?;
+        let mut idle: Vec<Worker> = found
+            .into_iter()
+            .filter(|worker| worker.state == WorkerState::Idle && worker.size == size)
+            .collect();
+        idle.sort_by_key(|worker| ids.iter().position(|id| *id == worker.id));
+        Ok(idle)
+    }
+
     /// What is to be counted before a worker is kept warm or lets itself go:
     /// idle workers of this size, up to `limit`, and those that boot, a page of
     /// them, with all writes before now. Two queries, and their records.

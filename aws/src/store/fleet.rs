@@ -71,7 +71,7 @@ impl Store {
     ) -> Option<TransactWriteItem> {
         let (step, limit) = match change {
             WorkerChange::Launch { max_workers, .. } => (1, *max_workers),
-            WorkerChange::Close { .. } => (-1, None),
+            WorkerChange::Close { .. } | WorkerChange::HandOver { .. } => (-1, None),
             WorkerChange::None | WorkerChange::Book { .. } | WorkerChange::Release { .. } => {
                 return None;
             }

@@ -150,6 +150,7 @@ pub(super) fn worker(item: &Item) -> Result<Worker, StoreError> {
             .unwrap_or_default(),
         task: string(item, "task").map(ToOwned::to_owned),
         stats,
+        no_standby: item.contains_key("no_standby"),
         created_at: time("created_at")?,
         updated_at: time("updated_at")?,
     })

@@ -161,6 +161,21 @@ impl Store {
         self.update_worker(id, update, condition, values).await
     }
 
+    /// Tells a draining worker that no standby can be had for its job.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`]: it has left already.
+    pub async fn refuse_standby(&self, id: &WorkerId) -> Result<(), StoreError> {
+        let values = [
+            (":yes", AttributeValue::Bool(true)),
+            (":draining", s("draining")),
+        ];
+        let update = "SET no_standby = :yes";
+        self.update_worker(id, update, "#state = :draining", values)
+            .await?;
+        Ok(())
+    }
+
     /// Notes that a sweep has seen a worker at its beat.
     ///
     /// # Errors

@@ -135,6 +135,12 @@ impl JobState {
         )
     }
 
+    /// Whether its worker may give it to another. Nobody is to go on with a
+    /// job that stops.
+    pub fn can_be_handed_over(self) -> bool {
+        self.is_placed() && self != Self::Stopping
+    }
+
     /// Whether the job has come to its end and only its client can change that.
     pub fn is_ended(self) -> bool {
         matches!(self, Self::Stopped | Self::Failed)

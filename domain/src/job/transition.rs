@@ -82,6 +82,20 @@ pub enum Change {
     },
     /// Scheduler: the playlists that an ended job had left open are ended.
     EndPlaylists,
+    /// Worker: it was told to leave, and goes on until another is ready.
+    Drain {
+        /// How it was told.
+        reason: Reason,
+    },
+    /// Worker: it leaves, and an idle worker goes on.
+    HandOver {
+        /// That one.
+        to: WorkerId,
+        /// Why.
+        reason: Reason,
+        /// What the attempt added up to.
+        totals: Totals,
+    },
     /// Worker: it must leave; another one is to go on.
     HandBack {
         /// Why.
@@ -278,6 +292,13 @@ impl Job {
                     S::Created
                 }
             }
+            (Change::Drain { .. }, placed) if placed.can_be_handed_over() => placed,
+            (Change::HandOver { to, totals, .. }, placed) if placed.can_be_handed_over() => {
+                self.free_worker(totals);
+                self.attempt += 1;
+                self.worker_id = Some(to);
+                S::Assigned
+            }
             (Change::ForceStop { totals }, S::Stopping) => {
                 self.free_worker(totals);
                 self.stop_unserved()
@@ -371,6 +392,8 @@ impl Change {
             Self::Finish { .. } => EventKind::Stopped,
             Self::Fail { .. } => EventKind::Failed,
             Self::EndPlaylists => EventKind::PlaylistsEnded,
+            Self::Drain { .. } => EventKind::Draining,
+            Self::HandOver { .. } => EventKind::HandedOver,
             Self::HandBack { .. } => EventKind::HandedBack,
             Self::RequestStop => EventKind::StopRequested,
             Self::RequestDelete { .. } => EventKind::DeleteRequested,
@@ -385,6 +408,7 @@ impl Change {
         match self {
             Self::Book { .. } | Self::NotPlaced { .. } => "placed",
             Self::LoseWorker { .. } | Self::HandBack { .. } => "taken from its worker",
+            Self::Drain { .. } | Self::HandOver { .. } => "handed over to another worker",
             Self::ForceStop { .. } => "forced to stop",
             Self::Listen { .. } => "listening",
             Self::StartInput => "streaming",
@@ -408,6 +432,8 @@ impl Change {
             | Self::LoseInput { reason }
             | Self::EndRun { reason }
             | Self::Fail { reason, .. }
+            | Self::Drain { reason }
+            | Self::HandOver { reason, .. }
             | Self::HandBack { reason, .. } => Some(reason.clone()),
             Self::Finish { reason, .. } | Self::Trouble { reason } => reason.clone(),
             Self::ForceStop { .. } => Some(Reason::new(

@@ -220,10 +220,10 @@ fn old_links_end_their_chain() {
         OnWatch::Drop
     );
     assert_eq!(on_watch(None, 0, None, &look, &TIMING), OnWatch::Drop);
-    let mut replaced = job.clone();
-    replaced.attempt += 1;
+    let mut before = job.clone();
+    before.attempt -= 1;
     assert_eq!(
-        on_watch(Some(&replaced), 3, Some(&worker), &look, &TIMING),
+        on_watch(Some(&before), 3, Some(&worker), &look, &TIMING),
         OnWatch::Drop
     );
     for state in JobState::ALL.into_iter().filter(|state| !state.is_placed()) {
@@ -234,6 +234,40 @@ fn old_links_end_their_chain() {
             OnWatch::Drop
         );
     }
+}
+
+/// The worker that hands it over can't begin a chain: the one there is goes
+/// on with the next attempt, from its start.
+#[test]
+fn a_chain_follows_its_job_to_the_next_worker() {
+    let (job, worker) = served();
+    let to = WorkerId::for_standby(&job.id, 1);
+    let over = apply(
+        &job,
+        Change::HandOver {
+            to: to.clone(),
+            reason: Reason::new(ReasonCode::WorkerDrained, "told to leave"),
+            totals: Totals::default(),
+        },
+    );
+    let next = Worker {
+        id: to,
+        beat: 1,
+        ..worker
+    };
+    let look = watch(&job, LOOKS_PER_LEASE - 1);
+    let wanted = Watch {
+        attempt: 2,
+        watch_seq: 4,
+        seen_beat: 1,
+        unmoved: 0,
+        ..look.clone()
+    };
+    let looked = on_watch(Some(&over), 3, Some(&next), &look, &TIMING);
+    assert_eq!(looked, OnWatch::LookAgain(wanted));
+    // It is another chain's already.
+    let old = on_watch(Some(&over), 4, Some(&next), &look, &TIMING);
+    assert_eq!(old, OnWatch::Drop);
 }
 
 #[test]

@@ -21,6 +21,10 @@ fn worker() -> WorkerId {
     WorkerId::parse("019a0000-0000-7000-8000-000000000002").unwrap()
 }
 
+fn another() -> WorkerId {
+    WorkerId::parse("019a0000-0000-7000-8000-000000000003").unwrap()
+}
+
 fn reason() -> Reason {
     Reason::new(ReasonCode::WorkerLost, "as a test wants it")
 }
@@ -76,6 +80,14 @@ fn changes_of_the_house() -> Vec<Change> {
             reason: reason.clone(),
             totals,
             playlists_ended: false,
+        },
+        Change::Drain {
+            reason: reason.clone(),
+        },
+        Change::HandOver {
+            to: another(),
+            reason: reason.clone(),
+            totals,
         },
         Change::HandBack { reason, totals },
         Change::EndPlaylists,
@@ -287,6 +299,29 @@ fn a_job_whose_playlists_are_still_to_be_ended_stays_in_its_bucket() {
     );
 }
 
+/// One write: nobody else can take it in between.
+#[test]
+fn a_job_that_is_handed_over_is_the_others_at_once() {
+    let streaming = job_in(JobState::Streaming);
+    let drain = Change::Drain { reason: reason() };
+    let draining = streaming.apply(drain, Timestamp::UNIX_EPOCH).unwrap();
+    assert_eq!(draining.job.state, JobState::Streaming, "it goes on");
+    let hand_over = Change::HandOver {
+        to: another(),
+        reason: reason(),
+        totals: totals(),
+    };
+    let over = draining.job.apply(hand_over, Timestamp::UNIX_EPOCH).unwrap();
+    assert_eq!(over.job.state, JobState::Assigned);
+    assert_eq!(over.job.attempt, streaming.attempt + 1);
+    assert_eq!(over.job.worker_id, Some(another()));
+    assert_eq!(over.event.worker_id, Some(another()));
+    assert_eq!(over.job.failures, 0, "nothing has failed");
+    assert_eq!(over.job.ingest, None, "nobody listens yet");
+    assert_eq!(over.job.ingest_port, streaming.ingest_port);
+    assert_eq!(over.job.totals.runs, 1);
+}
+
 #[test]
 fn the_event_of_a_freed_worker_still_names_it() {
     let lost = Change::LoseWorker {
@@ -331,7 +366,7 @@ proptest! {
                 prop_assert_ne!(after.desired, Desired::Stop);
             }
             // A new worker is always a new attempt: no two share a token.
-            if before.worker_id.is_none() && after.worker_id.is_some() {
+            if after.worker_id.is_some() && after.worker_id != before.worker_id {
                 prop_assert_eq!(after.attempt, before.attempt + 1);
             }
             open = match change {
