@@ -29,8 +29,11 @@ pub struct Member {
     pub store: Store,
     /// Where it publishes.
     pub media: MediaStores,
-    /// Cancelled when it was told to leave (SIGTERM).
+    /// Cancelled when it was told to leave at once (SIGINT).
     pub leaving: CancellationToken,
+    /// Cancelled when it was told to leave, once another worker is ready for
+    /// its job (SIGTERM); a child of `leaving`.
+    pub draining: CancellationToken,
 }
 
 /// What an idle worker found.
@@ -111,7 +114,7 @@ impl Member {
         let mut next_beat = Instant::now();
         loop {
             tokio::select! {
-                () = self.leaving.cancelled() => return Ok(Found::Leave),
+                () = self.draining.cancelled() => return Ok(Found::Leave),
                 _ = look.tick() => {}
             }
             let beats = Instant::now() >= next_beat;

@@ -50,6 +50,7 @@ fn start() -> anyhow::Result<()> {
 
 async fn serve(config: WorkerConfig) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
     let sdk = aws::environment::sdk_config().await;
     let store = Store::new(aws_sdk_dynamodb::Client::new(&sdk), config.tables.clone());
     let media = MediaStores::open(&config.store_url, &config.buckets)?;
@@ -58,17 +59,21 @@ async fn serve(config: WorkerConfig) -> anyhow::Result<()> {
         .await
         .context("the object store is of no use")?;
     let leaving = CancellationToken::new();
+    // Who is to leave at once does not wait for another first.
+    let draining = leaving.child_token();
     let member = Member {
         config,
         store,
         media,
         leaving: leaving.clone(),
+        draining: draining.clone(),
     };
     let mut serving = std::pin::pin!(member.serve());
     loop {
         tokio::select! {
             served = &mut serving => return served,
-            _ = terminate.recv() => leaving.cancel(),
+            _ = terminate.recv() => draining.cancel(),
+            _ = interrupt.recv() => leaving.cancel(),
         }
     }
 }

@@ -178,7 +178,7 @@ async fn serve(args: &UpArgs) -> anyhow::Result<()> {
 
 /// Asks the workers to leave, and ends those that don't.
 async fn end_processes(processes: &mut Processes) {
-    processes.terminate();
+    processes.interrupt();
     let all_ended = async {
         while !processes.is_empty() {
             processes.next_ended().await;

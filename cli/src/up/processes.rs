@@ -74,9 +74,11 @@ impl Processes {
         }
     }
 
-    /// Asks every worker to leave: it hands its job back and ends.
-    pub fn terminate(&self) {
-        self.signal_all(Signal::SIGTERM);
+    /// Asks every worker to leave at once: it hands its job back and ends.
+    /// SIGTERM would have it wait for another worker first, and all of them
+    /// are to end.
+    pub fn interrupt(&self) {
+        self.signal_all(Signal::SIGINT);
     }
 
     /// Ends every worker at once.

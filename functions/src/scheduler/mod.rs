@@ -5,6 +5,7 @@
 //! fails alone and ends in the dead-letter queue; one that could not be
 //! carried out just now comes again.
 
+mod drain;
 mod place;
 mod standby;
 mod stop;

@@ -1,6 +1,7 @@
 //! Workers that are kept warm (`min_idle`): launched by each sweep and after
 //! each booking, as far as they are missing.
 
+use aws::launcher::LaunchError;
 use aws::store::{CommitError, StoreError, WorkerChange};
 use domain::ids::WorkerId;
 use domain::protocol::Standbys;
@@ -74,17 +75,29 @@ impl Scheduler {
             Err(CommitError::FleetFull | CommitError::WorkerChanged) => return Ok(false),
             Err(error) => return Err(error.into()),
         }
-        tracing::info!(worker_id = %worker.id, "a standby is launched");
-        match self.launcher.launch(&worker.id, size).await {
-            Ok(task) => match self.store.note_task(&worker.id, &task).await {
+        let launched = self.start_standby(&worker).await?;
+        if launched.is_err() {
+            self.close_still(&worker).await?;
+        }
+        Ok(launched.is_ok())
+    }
+
+    /// Starts a standby that is in the fleet; repeated, the same one.
+    pub(super) async fn start_standby(
+        &self,
+        standby: &Worker,
+    ) -> Result<Result<(), LaunchError>, Failure> {
+        let id = &standby.id;
+        tracing::info!(worker_id = %id, "a standby is launched");
+        match self.launcher.launch(id, standby.size).await {
+            Ok(task) => match self.store.note_task(id, &task).await {
                 // Given up meanwhile: it finds that out by itself.
-                Ok(()) | Err(StoreError::Conflict) => Ok(true),
+                Ok(()) | Err(StoreError::Conflict) => Ok(Ok(())),
                 Err(error) => Err(error.into()),
             },
             Err(error) => {
-                tracing::warn!(worker_id = %worker.id, %error, "a standby could not be launched");
-                self.close_still(&worker).await?;
-                Ok(false)
+                tracing::warn!(worker_id = %id, %error, "a standby could not be launched");
+                Ok(Err(error))
             }
         }
     }

@@ -1,5 +1,7 @@
 //! `Watch` and `TaskStopped`: is the worker alive, and what if not.
 
+use std::time::Duration;
+
 use aws::store::{StoreError, WorkerChange};
 use domain::ids::WorkerId;
 use domain::job::{Change, Job, JobState, Reason, ReasonCode, Totals};
@@ -34,24 +36,42 @@ impl Scheduler {
             OnWatch::LookAgain(next) => {
                 match self
                     .store
-                    .advance_watch(&watch.job, watch.attempt, watch.watch_seq, message)
+                    .advance_watch(&next.job, next.attempt, watch.watch_seq, message)
                     .await
                 {
                     // Another message with this link was faster: the chain goes on there.
                     Err(StoreError::Conflict) => return Ok(()),
                     advanced => advanced?,
                 }
+                let handed_over = next.attempt != watch.attempt;
                 self.send(Message::Watch(next), self.timing.look_interval())
-                    .await
+                    .await?;
+                if handed_over {
+                    self.make_up_for_booking().await;
+                }
+                if let Some(worker) = &worker {
+                    self.look_at_drain(&stored.job, worker).await;
+                }
+                Ok(())
             }
             OnWatch::Dead(reason) => match worker {
                 Some(worker) => self.replace(&stored.job, &worker, reason).await,
+                // Handed over between the two reads: the same look again.
+                None if self.has_moved_on(&stored.job).await? => {
+                    self.send(Message::Watch(watch.clone()), Duration::ZERO)
+                        .await
+                }
                 None => {
                     self.lose(&stored.job, reason, Totals::default(), None)
                         .await
                 }
             },
         }
+    }
+
+    async fn has_moved_on(&self, job: &Job) -> Result<bool, Failure> {
+        let now = self.store.job(&job.id).await?;
+        Ok(now.is_none_or(|stored| stored.job.attempt != job.attempt))
     }
 
     pub(super) async fn task_stopped(&self, id: &WorkerId) -> Result<(), Failure> {

@@ -13,10 +13,12 @@ use aws::store::{Expected, Store, StoreError};
 use domain::ids::{StreamKey, WorkerId};
 use domain::job::Stats;
 use domain::protocol::{Assignment, Timing, assignment};
-use domain::worker::{Booking, Worker, WorkerState};
+use domain::worker::{Booking, Worker};
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior};
+use tokio_util::sync::CancellationToken;
 
+use super::drain::{Departure, Drain};
 use crate::publisher;
 
 /// What is wanted of the attempt.
@@ -26,8 +28,8 @@ pub struct Orders {
     pub assignment: Assignment,
     /// What publishers must show.
     pub stream_key: StreamKey,
-    /// The worker is to leave: another must go on with the job.
-    pub draining: bool,
+    /// Whether the worker is to leave, and how.
+    pub departure: Departure,
 }
 
 /// A sign of life of a loop: whoever owns it moves it, the beat looks.
@@ -53,6 +55,8 @@ pub struct Beat {
     pub worker: WorkerId,
     /// For what.
     pub booking: Booking,
+    /// Cancelled when the worker was told to leave.
+    pub draining: CancellationToken,
     /// The protocol's times.
     pub timing: Timing,
     /// The attempt's loop.
@@ -71,6 +75,7 @@ impl Beat {
         // The booking was read just now, which is as good as a beat.
         let mut last_good = Instant::now();
         let mut seen = Seen::new();
+        let mut drain = Drain::default();
         let mut every = tokio::time::interval(self.timing.beat_interval());
         every.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let fence_after = self.timing.fence_after();
@@ -85,7 +90,7 @@ impl Beat {
                 continue;
             }
             let sent = Instant::now();
-            let beat = tokio::time::timeout_at(fence_at, self.once()).await;
+            let beat = tokio::time::timeout_at(fence_at, self.once(&mut drain)).await;
             match beat {
                 Ok(Ok(Assignment::Gone)) => break,
                 Ok(Ok(_)) => last_good = sent,
@@ -99,18 +104,24 @@ impl Beat {
             .send_modify(|orders| orders.assignment = Assignment::Gone);
     }
 
-    /// One beat, then one look at the job.
-    async fn once(&self) -> Result<Assignment, StoreError> {
+    /// One beat, then one look at the job; and at the fleet, where the worker
+    /// is to leave.
+    async fn once(&self, drain: &mut Drain) -> Result<Assignment, StoreError> {
         let stats = self.stats.borrow().clone();
         let expected = Expected::Booked(self.booking.clone());
         let worker = self
             .store
             .beat(&self.worker, &expected, Some(&stats))
             .await?;
-        self.read_orders(&worker).await
+        let departure = drain.look(self, &worker).await;
+        self.read_orders(&worker, departure).await
     }
 
-    async fn read_orders(&self, worker: &Worker) -> Result<Assignment, StoreError> {
+    async fn read_orders(
+        &self,
+        worker: &Worker,
+        departure: Departure,
+    ) -> Result<Assignment, StoreError> {
         let stored = self.store.job(&self.booking.job).await?;
         let job = stored.map(|stored| stored.job);
         let assignment = assignment(job.as_ref(), worker);
@@ -118,14 +129,9 @@ impl Beat {
             let orders = Orders {
                 assignment,
                 stream_key: job.stream_key,
-                draining: worker.state == WorkerState::Draining,
+                departure,
             };
             self.orders.send_if_modified(|current| {
-                // A wish to leave that came as a signal is not taken back.
-                let orders = Orders {
-                    draining: orders.draining || current.draining,
-                    ..orders
-                };
                 let changed = *current != orders;
                 *current = orders;
                 changed

@@ -12,6 +12,8 @@
 mod backoff;
 mod beat;
 mod connection;
+mod drain;
+mod hand_over;
 mod report;
 mod run;
 mod session;
@@ -29,6 +31,8 @@ use tracing::Instrument;
 use crate::fleet::Member;
 use crate::publisher::{self, Publisher};
 use beat::{Beat, Orders, Pulse};
+use drain::Departure;
+use hand_over::HandOver;
 use report::{NotOurs, Reporter};
 use session::{Outcome, Session, Tail};
 
@@ -70,7 +74,7 @@ pub async fn serve(member: &Member, booking: Booking) -> After {
     let (orders, orders_seen) = watch::channel(Orders {
         assignment: domain::protocol::assignment_of(&job),
         stream_key: job.stream_key.clone(),
-        draining: false,
+        departure: Departure::Stay,
     });
     let pulse = Pulse::default();
     let publishing = publisher::Config::new(job.id.clone(), booking.attempt, &job.spec.output);
@@ -79,6 +83,7 @@ pub async fn serve(member: &Member, booking: Booking) -> After {
         store: member.store.clone(),
         worker: member.config.id.clone(),
         booking: booking.clone(),
+        draining: member.draining.clone(),
         timing: member.config.timing,
         pulse: pulse.clone(),
         publishing: publisher.status(),
@@ -113,8 +118,8 @@ pub async fn serve(member: &Member, booking: Booking) -> After {
     let after = match closed.flatten() {
         // Once this is written the beat finds the booking gone, and may be
         // told so before we are: what the write says counts.
-        Some((change, worker)) => {
-            let written = write_end(&reporter, change, worker);
+        Some(ending) => {
+            let written = write_end(&reporter, ending);
             unless_gone(&orders_seen, &pulse, LAST_WRITE, written).await
         }
         None => None,
@@ -151,12 +156,26 @@ async fn unless_gone<T>(
     }
 }
 
+/// What is to be written of an attempt's end.
+enum Ending {
+    /// The job's change, with the worker's half.
+    Written(Change, WorkerChange),
+    /// The job is another worker's from here on.
+    HandedOver(HandOver),
+}
+
 /// Writes the attempt's end into the job's record.
-async fn write_end(reporter: &Reporter, change: Change, worker: WorkerChange) -> After {
-    let closed = matches!(worker, WorkerChange::Close { .. });
-    match reporter.report(change, worker).await {
-        Ok(()) if !closed => After::Free,
-        Ok(()) => After::Leave,
+async fn write_end(reporter: &Reporter, ending: Ending) -> After {
+    let (reported, after) = match ending {
+        Ending::Written(change, worker) => {
+            let closed = matches!(worker, WorkerChange::Close { .. });
+            let after = if closed { After::Leave } else { After::Free };
+            (reporter.report(change, worker).await, after)
+        }
+        Ending::HandedOver(over) => (reporter.hand_over(over).await, After::Leave),
+    };
+    match reported {
+        Ok(()) => after,
         Err(NotOurs) => {
             tracing::warn!("the attempt's end was written by another");
             After::Leave
@@ -195,7 +214,7 @@ impl End<'_> {
     /// Closes the channel as the outcome asks, as far as the store lets it;
     /// gives what is to be written into the records. Nothing is published
     /// after it.
-    async fn close(self, outcome: Outcome, tail: Tail) -> Option<(Change, WorkerChange)> {
+    async fn close(self, outcome: Outcome, tail: Tail) -> Option<Ending> {
         let totals = self.totals;
         let worker = self.member.config.id.clone();
         let booking = self.booking;
@@ -203,7 +222,7 @@ impl End<'_> {
             worker: worker.clone(),
             seen_beat: None,
         };
-        let free = if self.member.leaving.is_cancelled() {
+        let free = if self.member.draining.is_cancelled() {
             close.clone()
         } else {
             WorkerChange::Release { worker, booking }
@@ -226,7 +245,7 @@ impl End<'_> {
                     totals,
                     playlists_ended,
                 };
-                Some((change, free))
+                Some(Ending::Written(change, free))
             }
             Outcome::Failed { reason } => {
                 let playlists_ended = end_playlists(self.publisher, PUBLISH_END).await;
@@ -235,12 +254,18 @@ impl End<'_> {
                     totals,
                     playlists_ended,
                 };
-                Some((change, free))
+                Some(Ending::Written(change, free))
+            }
+            Outcome::HandedOver { to } => {
+                self.publisher.close();
+                publish_the_rest(self.publisher, PUBLISH_ALL).await;
+                Some(Ending::HandedOver(HandOver { to, totals }))
             }
             Outcome::HandedBack { reason } => {
                 self.publisher.close();
                 publish_the_rest(self.publisher, PUBLISH_ALL).await;
-                Some((Change::HandBack { reason, totals }, close))
+                let change = Change::HandBack { reason, totals };
+                Some(Ending::Written(change, close))
             }
         }
     }
@@ -284,7 +309,7 @@ mod tests {
         Orders {
             assignment,
             stream_key: StreamKey::generate(),
-            draining: false,
+            departure: Departure::Stay,
         }
     }
 

@@ -11,12 +11,20 @@ use tracing::Instrument;
 
 /// Pauses between tries are short: the beat ends the attempt when it takes
 /// too long.
-const PAUSE: std::time::Duration = std::time::Duration::from_millis(200);
+pub(super) const PAUSE: std::time::Duration = std::time::Duration::from_millis(200);
 
 /// The job is no longer this attempt's to report on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("the job is another's now")]
 pub struct NotOurs;
+
+/// What a try to write a change came to.
+pub(super) enum Tried {
+    /// It is written.
+    Written,
+    /// The job's state does not allow it.
+    Illegal,
+}
 
 /// Writes the attempt's changes to the job's record.
 #[derive(Debug, Clone)]
@@ -38,7 +46,9 @@ impl Reporter {
     pub async fn report(&self, change: Change, mut worker: WorkerChange) -> Result<(), NotOurs> {
         loop {
             match self.try_report(&change, &worker).await {
-                Ok(()) => return Ok(()),
+                // A wish of the client's came in between, as a stop: the
+                // attempt learns of it with its next beat.
+                Ok(Tried::Written | Tried::Illegal) => return Ok(()),
                 Err(CommitError::JobChanged) => continue,
                 // Drained meanwhile: it takes no other job, so it leaves.
                 Err(CommitError::WorkerChanged)
@@ -59,7 +69,12 @@ impl Reporter {
         }
     }
 
-    async fn try_report(&self, change: &Change, worker: &WorkerChange) -> Result<(), CommitError> {
+    /// One try, on the job as it is now.
+    pub(super) async fn try_report(
+        &self,
+        change: &Change,
+        worker: &WorkerChange,
+    ) -> Result<Tried, CommitError> {
         let stored = self
             .store
             .job(&self.booking.job)
@@ -70,12 +85,13 @@ impl Reporter {
             return Err(StoreError::Conflict.into());
         }
         match job.apply(change.clone(), Timestamp::now()) {
-            Ok(transition) => self.store.commit(&transition, worker.clone()).await,
-            // A wish of the client's came in between, as a stop: the attempt
-            // learns of it with its next beat.
+            Ok(transition) => {
+                self.store.commit(&transition, worker.clone()).await?;
+                Ok(Tried::Written)
+            }
             Err(illegal) => {
                 tracing::warn!(%illegal, "not reported");
-                Ok(())
+                Ok(Tried::Illegal)
             }
         }
     }

@@ -37,11 +37,13 @@ impl Fleet {
             };
             store.commit_worker(launch, now).await.unwrap();
             store.register_worker(&worker, now).await.unwrap();
+            let leaving = CancellationToken::new();
             members.push(Member {
                 config: config(worker.id, &database, &media),
                 store: store.clone(),
                 media: MediaStores::open(&media_url(&media), &[]).unwrap(),
-                leaving: CancellationToken::new(),
+                draining: leaving.child_token(),
+                leaving,
             });
         }
         Self {

@@ -311,7 +311,10 @@ fn a_job_that_is_handed_over_is_the_others_at_once() {
         reason: reason(),
         totals: totals(),
     };
-    let over = draining.job.apply(hand_over, Timestamp::UNIX_EPOCH).unwrap();
+    let over = draining
+        .job
+        .apply(hand_over, Timestamp::UNIX_EPOCH)
+        .unwrap();
     assert_eq!(over.job.state, JobState::Assigned);
     assert_eq!(over.job.attempt, streaming.attempt + 1);
     assert_eq!(over.job.worker_id, Some(another()));

@@ -113,7 +113,11 @@ fn with_another_idle_none_is_launched() {
 fn only_who_drains_and_serves_has_a_standby() {
     let (job, worker) = draining();
     let with = |worker: &Worker, job: &Job| on_draining(worker, job, false, None);
-    for state in [WorkerState::Booting, WorkerState::Booked, WorkerState::Closed] {
+    for state in [
+        WorkerState::Booting,
+        WorkerState::Booked,
+        WorkerState::Closed,
+    ] {
         let worker = Worker {
             state,
             ..worker.clone()

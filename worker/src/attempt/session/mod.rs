@@ -11,7 +11,7 @@ mod pressure;
 mod runs;
 
 use bytes::Bytes;
-use domain::ids::StreamKey;
+use domain::ids::{StreamKey, WorkerId};
 use domain::input::InputInfo;
 use domain::job::{Change, Job, Reason, ReasonCode, Stats, Totals};
 use futures::future::BoxFuture;
@@ -39,6 +39,8 @@ pub enum Outcome {
     Stopped { reason: Option<Reason> },
     /// It can't go on.
     Failed { reason: Reason },
+    /// Another worker is to go on: this one, which is idle.
+    HandedOver { to: WorkerId },
     /// Another worker is to go on.
     HandedBack { reason: Reason },
     /// The job is another's: not a word more.
@@ -137,6 +139,8 @@ pub struct Session<'a> {
     store_fails_since: Option<Instant>,
     /// The job's record has been told so.
     store_told: bool,
+    /// It has been told that the worker is to leave.
+    drain_told: bool,
 }
 
 impl<'a> Session<'a> {
@@ -180,6 +184,7 @@ impl<'a> Session<'a> {
             last_trouble: None,
             store_fails_since: None,
             store_told: false,
+            drain_told: false,
         }
     }
 

@@ -8,6 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
 use super::{Outcome, Session, Told};
+use crate::attempt::drain::Departure;
 use crate::attempt::source::Source;
 use crate::publisher::{Outcome as PublisherEnd, Publisher, Status};
 
@@ -33,7 +34,12 @@ impl Session<'_> {
         match orders.assignment {
             Assignment::Gone => return Some(Outcome::Gone),
             Assignment::Stop => return Some(Outcome::Stopped { reason: None }),
-            _ if orders.draining => return Some(Self::leave()),
+            Assignment::Hold | Assignment::Run => {}
+        }
+        if let Some(outcome) = self.depart(orders.departure) {
+            return Some(outcome);
+        }
+        match orders.assignment {
             Assignment::Hold if self.told != Told::Paused => self.hold().await,
             Assignment::Run if self.told == Told::Paused => {
                 if let Some(connection) = &mut self.connection {
@@ -41,12 +47,31 @@ impl Session<'_> {
                 }
                 self.listen(source);
             }
-            Assignment::Hold | Assignment::Run => {}
+            _ => {}
         }
         None
     }
 
-    /// The worker was told to leave.
+    /// Serves on where the worker is to leave and nobody is ready yet.
+    fn depart(&mut self, departure: Departure) -> Option<Outcome> {
+        match departure {
+            Departure::Stay => None,
+            Departure::Draining => {
+                if !self.drain_told {
+                    self.drain_told = true;
+                    let message = "the worker was told to leave; it goes on until another is ready";
+                    let reason = Reason::new(ReasonCode::WorkerDrained, message);
+                    // Whatever state it is in stays.
+                    self.reporting.tell(Change::Drain { reason });
+                }
+                None
+            }
+            Departure::HandOver(to) => Some(Outcome::HandedOver { to }),
+            Departure::HandBack(reason) => Some(Outcome::HandedBack { reason }),
+        }
+    }
+
+    /// The worker was told to leave at once.
     pub(super) fn leave() -> Outcome {
         let message = "the worker was told to leave; another goes on";
         Outcome::HandedBack {
