@@ -46,8 +46,10 @@ pub enum Outage {
     DatabaseCut,
     /// The worker reaches the store no more, for 30 s.
     StoreCut,
-    /// The worker is told to leave.
+    /// The worker is told to leave through the API.
     Drained,
+    /// The worker's process is told to leave, as by ECS.
+    Terminated,
 }
 
 /// How a channel came out of it.
@@ -63,7 +65,7 @@ pub struct Recovery {
 
 impl Outage {
     /// Every one.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::WorkerKilled,
         Self::WorkerFrozen,
         Self::ZombieWakes,
@@ -73,6 +75,7 @@ impl Outage {
         Self::DatabaseCut,
         Self::StoreCut,
         Self::Drained,
+        Self::Terminated,
     ];
 
     /// In words.
@@ -87,6 +90,7 @@ impl Outage {
             Self::DatabaseCut => "worker cut off from the database",
             Self::StoreCut => "store away for 30 s",
             Self::Drained => "worker drained",
+            Self::Terminated => "worker drained by SIGTERM",
         }
     }
 
@@ -109,6 +113,11 @@ impl Outage {
     /// can be cut.
     fn needs_outsider(self) -> bool {
         matches!(self, Self::ZombieWakes | Self::DatabaseCut | Self::StoreCut)
+    }
+
+    /// Whether another worker is ready before the channel's leaves.
+    fn is_drain(self) -> bool {
+        matches!(self, Self::Drained | Self::Terminated)
     }
 
     /// Whether the job goes to another worker.
@@ -160,8 +169,13 @@ impl Scene {
     }
 
     async fn play(&mut self, outage: Outage) -> anyhow::Result<Recovery> {
-        let (at, began) = (Timestamp::now(), Instant::now());
+        let (mut at, mut began) = (Timestamp::now(), Instant::now());
         self.strike(outage).await?;
+        if outage.is_drain() {
+            // The channel goes on until it is handed over: that is what counts.
+            self.another_is_ready_first().await?;
+            (at, began) = (self.handed_over_at().await?, Instant::now());
+        }
         if outage == Outage::ZombieWakes {
             // It holds the port: this once the encoder needs another address.
             let moved = self.has_moved().await?;
@@ -197,6 +211,7 @@ impl Scene {
         match outage {
             Outage::WorkerKilled => kill(self.worker, Signal::SIGKILL)?,
             Outage::WorkerFrozen | Outage::ZombieWakes => kill(self.worker, Signal::SIGSTOP)?,
+            Outage::Terminated => kill(self.worker, Signal::SIGTERM)?,
             Outage::EncoderKilled => kill(self.encoder()?, Signal::SIGKILL)?,
             Outage::EncoderFrozen => kill(self.encoder()?, Signal::SIGSTOP)?,
             Outage::MachineKilled => {
@@ -239,8 +254,75 @@ impl Scene {
             "{} discontinuities",
             viewer.discontinuities(MEDIA)?
         );
+        if outage.is_drain() {
+            self.judge_hand_over(&job).await?;
+        }
         let broken = viewer.violations();
         ensure!(broken.is_empty(), "rules were broken: {broken:#?}");
+        Ok(())
+    }
+
+    /// Another worker is idle while the channel's is still on air.
+    async fn another_is_ready_first(&self) -> anyhow::Result<()> {
+        let api = &self.on_air.api;
+        until("an idle worker", LIMIT, || async {
+            let (_, fleet) = api.send(Method::GET, "/workers?state=idle", None).await?;
+            let idle = fleet["workers"].as_array().map_or(0, Vec::len);
+            let job = self.on_air.job().await?;
+            ensure!(
+                job["attempt"] == self.job["attempt"] && job["state"] == "streaming",
+                "it left before another was ready: {job:#}"
+            );
+            Ok((idle > 0).then_some(()))
+        })
+        .await
+    }
+
+    /// When the job was handed over, by its history.
+    async fn handed_over_at(&self) -> anyhow::Result<Timestamp> {
+        let event = until("the job to be handed over", LIMIT, || async {
+            let events = self.on_air.api.events(&self.on_air.id).await?;
+            let mut events = events.into_iter();
+            Ok(events.find(|event| event["type"] == "handed_over"))
+        })
+        .await?;
+        Ok(text(&event, "/at")?.parse()?)
+    }
+
+    /// The history tells of a drain, and of nobody that was launched or booked
+    /// after the channel's worker had left.
+    async fn judge_hand_over(&self, job: &Value) -> anyhow::Result<()> {
+        let api = &self.on_air.api;
+        let mut events = api.events(&self.on_air.id).await?;
+        events.sort_by_key(|event| event["seq"].as_u64());
+        let kinds: Vec<_> = events
+            .iter()
+            .filter_map(|event| event["type"].as_str())
+            .collect();
+        let drain = kinds.iter().position(|kind| *kind == "draining");
+        let drain = drain.context("no drain in the history")?;
+        ensure!(
+            kinds[drain..] == ["draining", "handed_over", "listening", "input_started"],
+            "{kinds:?}"
+        );
+        for event in &events[drain..=drain + 1] {
+            let said = text(event, "/reason/message")?;
+            ensure!(said.contains("told to leave"), "it says: {said}");
+        }
+        let worker = text(job, "/worker_id")?;
+        ensure!(
+            text(&events[drain + 1], "/worker_id")? == worker,
+            "another has it"
+        );
+        let (_, next) = api
+            .send(Method::GET, &format!("/workers/{worker}"), None)
+            .await?;
+        let launched: Timestamp = text(&next, "/created_at")?.parse()?;
+        let over: Timestamp = text(&events[drain + 1], "/at")?.parse()?;
+        ensure!(launched < over, "launched {launched}, handed over {over}");
+        let old = format!("/workers/{}", text(&self.job, "/worker_id")?);
+        let (_, old) = api.send(Method::GET, &old, None).await?;
+        ensure!(old["state"] == "closed", "it stays: {old}");
         Ok(())
     }
 

@@ -21,5 +21,6 @@ outages! {
     all_killed_and_started_again_goes_on: MachineKilled,
     a_worker_without_the_database_gives_up_its_job: DatabaseCut,
     a_store_that_is_away_costs_no_segment: StoreCut,
-    a_drained_worker_hands_its_job_over: Drained,
+    a_drained_worker_hands_its_job_to_one_that_is_ready: Drained,
+    a_worker_told_by_sigterm_does_the_same: Terminated,
 }

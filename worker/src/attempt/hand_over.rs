@@ -30,6 +30,7 @@ impl Reporter {
         let HandOver { to, totals } = over;
         let mut others = self.others(&to).await.into_iter();
         let mut next = Some(to);
+        let mut why = "the worker was told to leave, and the one that was ready had gone";
         while let Some(to) = &next {
             match self.try_hand_over(to, totals).await {
                 Ok(Tried::Written) => {
@@ -37,7 +38,10 @@ impl Reporter {
                     return Ok(());
                 }
                 // It is to stop: that is for nobody else to do.
-                Ok(Tried::Illegal) => break,
+                Ok(Tried::Illegal) => {
+                    why = "the worker was told to leave";
+                    break;
+                }
                 Err(CommitError::JobChanged) => {}
                 // Another job was faster on this worker.
                 Err(CommitError::WorkerChanged) => next = others.next(),
@@ -50,7 +54,7 @@ impl Reporter {
                 }
             }
         }
-        let reason = reason("the worker was told to leave, and the one that was ready had gone");
+        let reason = reason(why);
         let close = WorkerChange::Close {
             worker: self.worker.clone(),
             seen_beat: None,
@@ -94,3 +98,6 @@ impl Reporter {
 fn reason(message: &str) -> Reason {
     Reason::new(ReasonCode::WorkerDrained, message)
 }
+
+#[cfg(test)]
+mod tests;

@@ -199,3 +199,77 @@ async fn a_close_depends_on_the_beat_that_was_seen() {
     let closed = records.store.commit_worker(close(&nobody, None), now).await;
     assert!(matches!(closed, Err(CommitError::WorkerChanged)));
 }
+
+/// Job, event, both workers and the fleet's counter in one write, or none.
+#[tokio::test]
+async fn a_job_is_handed_to_an_idle_worker_whole_or_not_at_all() {
+    let records = Records::new().await;
+    let (job, from, _) = records.booked().await;
+    let (taken, idle) = (records.idle().await, records.idle().await);
+    records
+        .store
+        .drain_worker(&taken.id, Timestamp::now())
+        .await
+        .unwrap();
+    let hand_over = |to: &Worker| {
+        let change = Change::HandOver {
+            to: to.id.clone(),
+            reason: Reason::new(ReasonCode::WorkerDrained, "told to leave"),
+            totals: Totals::default(),
+        };
+        let half = WorkerChange::HandOver {
+            from: from.id.clone(),
+            to: to.id.clone(),
+            booking: booking(&job, job.attempt + 1),
+        };
+        (job.apply(change, Timestamp::now()).unwrap(), half)
+    };
+    let live = records.live().await;
+    let (over, half) = hand_over(&taken);
+    let refused = records.store.commit(&over, half).await;
+    assert!(
+        matches!(refused, Err(CommitError::WorkerChanged)),
+        "{refused:?}"
+    );
+    assert_eq!(records.live().await, live);
+    assert_eq!(records.worker(&from.id).await.state, WorkerState::Booked);
+
+    let (over, half) = hand_over(&idle);
+    records.store.commit(&over, half.clone()).await.unwrap();
+    assert_eq!(records.live().await, live - 1);
+    assert_eq!(records.worker(&from.id).await.state, WorkerState::Closed);
+    let next = records.worker(&idle.id).await;
+    assert_eq!(next.state, WorkerState::Booked);
+    assert_eq!(next.booking, Some(booking(&job, job.attempt + 1)));
+    assert!(records.idle_ids().await.is_empty());
+    // Written once: an answer that was lost does no harm.
+    let again = records.store.commit(&over, half).await;
+    assert!(matches!(again, Err(CommitError::JobChanged)), "{again:?}");
+    assert_eq!(records.live().await, live - 1);
+}
+
+#[tokio::test]
+async fn a_worker_is_told_once_it_drains_that_it_need_not_wait() {
+    let records = Records::new().await;
+    let (_, worker, _) = records.booked().await;
+    let early = records.store.refuse_standby(&worker.id).await;
+    assert!(matches!(early, Err(StoreError::Conflict)));
+    let drained = records
+        .store
+        .drain_worker(&worker.id, Timestamp::now())
+        .await;
+    assert!(!drained.unwrap().no_standby);
+    records.store.refuse_standby(&worker.id).await.unwrap();
+    assert!(records.worker(&worker.id).await.no_standby);
+}
+
+#[tokio::test]
+async fn who_is_idle_now_is_told_by_the_records() {
+    let records = Records::new().await;
+    let (idle, _booked) = (records.idle().await, records.booked().await);
+    let found = records.store.idle_now(SIZE, 16).await.unwrap();
+    assert_eq!(
+        found.into_iter().map(|w| w.id).collect::<Vec<_>>(),
+        [idle.id]
+    );
+}

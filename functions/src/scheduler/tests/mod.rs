@@ -1,5 +1,6 @@
 //! The scheduler against the embedded database, message by message.
 
+mod draining;
 mod harness;
 mod placing;
 mod poison;
