@@ -2,7 +2,7 @@
 import { words } from './format.js';
 
 /** Events that are about the worker itself. */
-const OF_THE_WORKER = new Set(['booked', 'worker_lost', 'handed_back', 'stop_forced']);
+const OF_THE_WORKER = new Set(['booked', 'worker_lost', 'draining', 'handed_over', 'handed_back', 'stop_forced']);
 /** How bad it is, where the state it leads to does not say so. */
 const TONES = { not_placed: 'warn', run_ended: 'warn', worker_lost: 'warn', stop_forced: 'warn' };
 

@@ -112,10 +112,13 @@ Examples:
 
 /// For `ezlive workers`.
 pub const WORKERS: &str = "\
+A drained worker serves its job until another one is ready, then hands it over
+and leaves; a pushed input reconnects once.
+
 Examples:
   ezlive workers list
   ezlive workers get 0a1b
-  ezlive workers drain 0a1b                  its job moves to another worker";
+  ezlive workers drain 0a1b                  its job goes to another worker";
 
 /// For `ezlive doctor`.
 pub const DOCTOR: &str = "\

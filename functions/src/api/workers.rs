@@ -84,8 +84,9 @@ pub(super) async fn get(
     Ok(Json(worker.into()))
 }
 
-/// Drains a worker: it takes no other job, hands its job to another worker,
-/// and leaves. It learns of it with its next beat.
+/// Drains a worker: it takes no other job, and leaves. A job that it has goes
+/// on until another worker is ready for it, within 100 s; a pushed input then
+/// reconnects once. The worker learns of it with its next beat.
 #[utoipa::path(
     delete,
     path = "/workers/{id}",

@@ -86,3 +86,57 @@ impl Drain {
         Ok(ready)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use aws::store::testing::TestDatabase;
+    use aws::store::{Expected, WorkerChange};
+    use domain::spec::WorkerSize;
+
+    use super::*;
+
+    async fn idle(store: &Store, size: WorkerSize) -> Worker {
+        let now = Timestamp::now();
+        let worker = Worker::booting(WorkerId::generate(), size, None, now);
+        let launch = WorkerChange::Launch {
+            worker: Box::new(worker.clone()),
+            max_workers: None,
+        };
+        store.commit_worker(launch, now).await.unwrap();
+        store.register_worker(&worker, now).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn ready_is_who_is_idle_and_beats() {
+        let database = TestDatabase::start().await.unwrap();
+        let store = database.store();
+        let own = idle(&store, WorkerSize::Small).await;
+        store.drain_worker(&own.id, Timestamp::now()).await.unwrap();
+        let (dead, large) = (
+            idle(&store, WorkerSize::Small).await,
+            idle(&store, WorkerSize::Large).await,
+        );
+        let mut drain = Drain::default();
+        for _ in 0..3 {
+            store.beat(&large.id, &Expected::Open, None).await.unwrap();
+            store.beat(&own.id, &Expected::Open, None).await.unwrap();
+            assert_eq!(drain.ready(&store, &own).await.unwrap(), None);
+        }
+        let alive = idle(&store, WorkerSize::Small).await;
+        assert_eq!(drain.ready(&store, &own).await.unwrap(), None, "seen once");
+        store.beat(&alive.id, &Expected::Open, None).await.unwrap();
+        let ready = drain.ready(&store, &own).await.unwrap();
+        assert_eq!(ready, Some(alive.id.clone()));
+        store
+            .drain_worker(&alive.id, Timestamp::now())
+            .await
+            .unwrap();
+        store.beat(&alive.id, &Expected::Open, None).await.unwrap();
+        assert_eq!(
+            drain.ready(&store, &own).await.unwrap(),
+            None,
+            "idle no more"
+        );
+        assert_eq!(store.worker(&dead.id).await.unwrap(), Some(dead));
+    }
+}
