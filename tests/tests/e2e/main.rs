@@ -2,6 +2,7 @@
 //! real programs, the real FFmpeg, over HTTP and RTMP.
 
 mod channel;
+mod draining;
 mod errors;
 mod media;
 mod pull;

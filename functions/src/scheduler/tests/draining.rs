@@ -67,7 +67,10 @@ async fn a_look_at_a_draining_worker_launches_one_standby() {
     let before = world.launcher.launched().len();
     for _ in 0..3 {
         watch = world.look(&worker, watch).await;
-        assert_eq!(world.launcher.launched()[before..], [standby.clone()]);
+        assert_eq!(
+            world.launcher.launched()[before..],
+            *std::slice::from_ref(&standby)
+        );
     }
     let record = world.worker(&standby).await;
     assert_eq!((record.state, record.booking), (WorkerState::Booting, None));
