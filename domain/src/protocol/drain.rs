@@ -82,8 +82,8 @@ pub fn on_draining(
         None => OnDraining::Launch,
         Some(standby) => match standby.state {
             WorkerState::Booting if standby.task.is_none() => OnDraining::LaunchAgain,
-            // It never came.
-            WorkerState::Closed if standby.beat == 0 => OnDraining::Refuse,
+            // It never came, or was idle for too long.
+            WorkerState::Closed if standby.booking.is_none() => OnDraining::Refuse,
             // On its way; or it came and another was faster, which has left a
             // standby of its own to us, as after a signal to all at once.
             _ => OnDraining::Leave,

@@ -100,7 +100,13 @@ fn a_standby_is_launched_once_and_until_it_is() {
     // Another job has it: ours waits for the one that job would have had.
     assert_eq!(at(S::Booked, 3, Some("task")), OnDraining::Leave);
     assert_eq!(at(S::Closed, 0, None), OnDraining::Refuse);
-    assert_eq!(at(S::Closed, 9, Some("task")), OnDraining::Leave);
+    assert_eq!(at(S::Closed, 9, Some("task")), OnDraining::Refuse);
+    let served = Worker {
+        booking: worker.booking.clone(),
+        ..standby(&job, S::Closed, 9, Some("task"))
+    };
+    let after = on_draining(&worker, &job, false, Some(&served));
+    assert_eq!(after, OnDraining::Leave, "it has served another job");
 }
 
 #[test]
