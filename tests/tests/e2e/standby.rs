@@ -5,9 +5,7 @@ use std::time::Duration;
 
 use reqwest::Method;
 use tests::api::{Api, text};
-use tests::machine::{Machine, until};
-
-use super::small_channel;
+use tests::machine::{Machine, small_channel, until};
 
 /// All here takes a few seconds, and more on a busy machine.
 const SOON: Duration = Duration::from_secs(20);
