@@ -28,9 +28,16 @@ declare -A package=([cc]="gcc libc6-dev" [python3]=python3-venv)
 
 needed=()
 useful=()
+# What is not apt's to install, in words.
+elsewhere=()
 for program in "$@"; do
     name=${program%\?}
     is_there "$name" && continue
+    if [ "$name" = chromium ] && grep -qs '^ID=ubuntu' /etc/os-release; then
+        # What apt has in Ubuntu is a snap, which sees no temporary folders.
+        elsewhere+=("a browser: Google Chrome as a .deb, or any Chromium named in CHROMIUM")
+        continue
+    fi
     # A word each.
     # shellcheck disable=SC2206
     case "$program" in
@@ -39,54 +46,47 @@ for program in "$@"; do
     esac
 done
 missing=("${needed[@]}" "${useful[@]}")
-[ ${#missing[@]} -eq 0 ] && exit 0
 
 as_root=()
 if [ "$(id -u)" -ne 0 ]; then
     if command -v sudo >/dev/null && sudo -n true 2>/dev/null; then
         as_root=(sudo -n)
     else
-        by_hand=1
+        only_root=1
     fi
 fi
-command -v apt-get >/dev/null || by_hand=1
-if [ -n "${by_hand:-}" ]; then
-    if [ ${#needed[@]} -eq 0 ]; then
-        echo "going on without: ${useful[*]}   (sudo apt-get install ${useful[*]})" >&2
-        exit 0
-    fi
-    {
-        echo "missing here, and not to be installed without a password:"
-        echo
-        echo "    sudo apt-get install ${missing[*]}"
-        echo
-        echo "then run the same command again"
-    } >&2
-    exit 2
-fi
+command -v apt-get >/dev/null || only_root=1
 
 apt() {
     # Set here, as sudo lets no environment through.
     "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive DEBCONF_NOWARNINGS=yes apt-get -qq "$@" >/dev/null
 }
 
-echo "installing by apt: ${missing[*]}"
-apt update || echo "the lists of packages could not be renewed" >&2
-# One by one: a package that can't be had keeps no other out.
-failed=()
-for name in "${missing[@]}"; do
-    # What apt calls Chromium in Ubuntu is a snap, which sees no temporary folders.
-    if [ "$name" = chromium ] && grep -qs '^ID=ubuntu' /etc/os-release; then
-        failed+=("a browser (Google Chrome as a .deb, or any Chromium named in CHROMIUM)")
-        continue
+if [ ${#missing[@]} -gt 0 ] && [ -n "${only_root:-}" ]; then
+    if [ ${#needed[@]} -eq 0 ]; then
+        echo "going on without: ${useful[*]}   (sudo apt-get install ${useful[*]})" >&2
+    else
+        elsewhere=("sudo apt-get install ${missing[*]}" "${elsewhere[@]}")
     fi
-    apt install -y --no-install-recommends "$name" && continue
-    case " ${needed[*]} " in
-        *" $name "*) failed+=("$name") ;;
-        *) echo "going on without $name" >&2 ;;
-    esac
-done
-if [ ${#failed[@]} -gt 0 ]; then
-    printf 'please install by hand: %s\n' "${failed[@]}" >&2
+elif [ ${#missing[@]} -gt 0 ]; then
+    echo "installing by apt, which can take minutes:"
+    apt update || echo "the lists of packages could not be renewed" >&2
+    # One by one: a package that can't be had keeps no other out.
+    for name in "${missing[@]}"; do
+        echo "  $name"
+        apt install -y --no-install-recommends "$name" && continue
+        case " ${needed[*]} " in
+            *" $name "*) elsewhere+=("$name") ;;
+            *) echo "going on without $name" >&2 ;;
+        esac
+    done
+fi
+
+if [ ${#elsewhere[@]} -gt 0 ]; then
+    {
+        echo "missing on this machine; please install:"
+        printf '    %s\n' "${elsewhere[@]}"
+        echo "and run the same again"
+    } >&2
     exit 2
 fi
