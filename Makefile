@@ -35,6 +35,7 @@ console/dist/index.html: $(shell find console -path console/node_modules -prune 
 # Without the console `make build` only warns; the tests need it.
 test: CONSOLE_REQUIRED := 1
 test: deps-test build ## Everything that must hold: lints, unit, end to end, browser
+	@set -x
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	(cd console && npm test --silent)
