@@ -1,6 +1,6 @@
 //! Logs: one setup for every binary.
 
-use std::io::IsTerminal as _;
+use std::io::IsTerminal;
 
 use tracing_subscriber::EnvFilter;
 
@@ -14,19 +14,23 @@ pub enum LogFormat {
 }
 
 /// Sends logs to standard error; `EZLIVE_LOG` sets the filter (`info` where it
-/// is not set). Colours are for terminals only, and not where `NO_COLOR` is set.
-/// A second call changes nothing.
+/// is not set). A second call changes nothing.
 pub fn init(format: LogFormat) {
     let filter = EnvFilter::try_from_env("EZLIVE_LOG")
         .unwrap_or_else(|_| EnvFilter::new("info,aws_config=warn,hyper=warn"));
-    let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let logs = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_ansi(std::io::stderr().is_terminal() && !no_color)
         .with_writer(std::io::stderr);
     let set = match format {
         LogFormat::Json => logs.json().flatten_event(true).try_init(),
-        LogFormat::Text => logs.compact().try_init(),
+        LogFormat::Text => logs.compact().with_ansi(in_colour()).try_init(),
     };
     drop(set);
+}
+
+/// Whether people look on, and have not asked for no colours
+/// (<https://no-color.org>).
+fn in_colour() -> bool {
+    let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    std::io::stderr().is_terminal() && !unwanted
 }

@@ -10,6 +10,7 @@ use domain::worker::{Booking, Worker, WorkerState};
 use jiff::Timestamp;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use crate::attempt::{self, After};
 use crate::config::WorkerConfig;
@@ -60,7 +61,10 @@ impl Member {
             // What it can't serve any more its watch takes from it: at once,
             // as its process ends here. Freed meanwhile, its record would
             // stay as that of an idle worker.
-            if attempt::serve(&self, booking).await == After::Leave {
+            // On every line of it: one machine's workers log to one place.
+            let span = tracing::info_span!("job", job_id = %booking.job, attempt = booking.attempt);
+            let served = attempt::serve(&self, booking).instrument(span);
+            if served.await == After::Leave {
                 return self.leave().await;
             }
         }

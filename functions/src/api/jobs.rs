@@ -47,6 +47,7 @@ pub(super) async fn get(
         (status = 200, body = JobView),
         (status = 404, description = "No such job", body = Problem, content_type = PROBLEM_JSON),
         (status = 409, description = "The job has not ended: stop it first", body = Problem, content_type = PROBLEM_JSON),
+        (status = 408, description = "The body did not come in time", body = Problem, content_type = PROBLEM_JSON),
         (status = 413, description = "The body is too large", body = Problem, content_type = PROBLEM_JSON),
         (status = 422, description = "The spec has faults: all of them, each with a JSON pointer", body = Problem, content_type = PROBLEM_JSON),
     )

@@ -20,3 +20,4 @@ pub use process::Exit;
 pub use progress::Progress;
 pub use run::{EndCause, Run, RunConfig, RunEnd, StartError};
 pub use stderr::FailureKind;
+pub(crate) use stderr::summary;
