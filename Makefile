@@ -9,13 +9,15 @@ SHELL := bash
 
 PROFILE_DIR := target/debug
 
-.PHONY: help demo test test-fast build console bench clean deps-demo deps-test
+.PHONY: help demo build console test test-fast bench clean deps-demo deps-test packages-test
+# Packages first, then what is built on them; cargo works in parallel by itself.
+.NOTPARALLEL:
 
 help: ## What can be made
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | column -t -s $$'\t'
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 demo: deps-demo build ## A channel on this machine: job, publisher, picture (DEMO_SECONDS=30 ends by itself)
-	exec $(PROFILE_DIR)/demo
+	@exec $(PROFILE_DIR)/demo
 
 build: console ## The programs, with the console in them where npm is installed
 	cargo build --locked --workspace --bins
@@ -36,6 +38,7 @@ console/dist/index.html: live_job.json $(shell find console -path console/node_m
 # Without the console `make build` only warns; the tests need it.
 test: CONSOLE_REQUIRED := 1
 test: deps-test build ## Everything that must hold: lints, unit, end to end, browser
+	@set -x
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	(cd console && npm test --silent)
@@ -49,21 +52,21 @@ bench: deps-demo ## The figures of the README, measured again (release build)
 	target/release/bench-channel
 	target/release/bench-api
 
-deps-demo: ## FFmpeg and a C compiler, by apt where that is allowed
-	@scripts/install.sh ffmpeg cc
+deps-demo: ## FFmpeg and a C compiler, by apt where that is allowed; npm for the web console
+	@scripts/install.sh ffmpeg cc npm?
 
-deps-test: tests/browser/node_modules/.package-lock.json .venv/installed ## What the tests need besides
+deps-test: packages-test tests/browser/node_modules/.package-lock.json .venv/installed ## What the tests need besides
+
+packages-test:
 	@scripts/install.sh ffmpeg cc npm chromium python3
 
-tests/browser/node_modules/.package-lock.json: tests/browser/package-lock.json tests/browser/package.json
-	@scripts/install.sh npm
+tests/browser/node_modules/.package-lock.json: tests/browser/package-lock.json tests/browser/package.json | packages-test
 	cd tests/browser && npm ci --no-audit --no-fund --silent
 	touch node_modules/.package-lock.json
 
-.venv/installed: tests/schema/requirements.txt
-	@scripts/install.sh python3
+.venv/installed: tests/schema/requirements.txt | packages-test
 	python3 -m venv .venv
-	.venv/bin/pip install --quiet --disable-pip-version-check --requirement tests/schema/requirements.txt
+	.venv/bin/pip install --quiet --disable-pip-version-check --requirement $<
 	touch $@
 
 clean: ## What was built
