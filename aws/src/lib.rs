@@ -6,3 +6,4 @@ pub mod media;
 pub mod queue;
 pub mod store;
 pub mod telemetry;
+mod trust;
