@@ -1,5 +1,6 @@
 //! DynamoDB, SQS, ECS and object storage behind the domain's words.
 
+pub mod address;
 pub mod environment;
 pub mod launcher;
 pub mod media;

@@ -2,6 +2,7 @@
 import { CfnOutput, Stack } from 'aws-cdk-lib';
 import type { StackProps } from 'aws-cdk-lib';
 import type { Construct } from 'constructs';
+import { acknowledge } from './acknowledged.ts';
 import { Api } from './api.ts';
 import { assets, named } from './artifacts.ts';
 import { Network } from './network.ts';
@@ -34,6 +35,8 @@ export class EzliveStack extends Stack {
       parameters, artifacts, records, playback, network, workers,
     });
     new Operations(this, 'Operations', { parameters, records, api, scheduler, workers });
+
+    acknowledge(this);
 
     const output = (name: string, description: string, value: string) =>
       new CfnOutput(this, name, { description, value });

@@ -95,6 +95,7 @@ export class Workers extends Construct {
           interval: 10, timeout: 5, retries: 3, startPeriod: 30,
         },
         environment: Object.entries({
+          AWS_REGION: Aws.REGION,
           EZLIVE_TABLE_PREFIX: records.prefix,
           EZLIVE_STORE: Fn.join('', ['s3://', playback.bucket.bucketName]),
           EZLIVE_BUCKETS: Fn.join(',', parameters.otherBuckets.valueAsList),

@@ -4,6 +4,7 @@
 //! `publisher` -> object storage. [`fleet`] is the worker's life, `attempt`
 //! one job in it.
 
+mod alive;
 mod attempt;
 pub mod config;
 pub mod ffmpeg;
@@ -23,6 +24,7 @@ use aws::telemetry;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+use alive::Alive;
 use config::WorkerConfig;
 use fleet::Member;
 
@@ -37,6 +39,15 @@ pub fn run() -> ExitCode {
     }
 }
 
+/// Whether the worker of this environment is healthy, as an exit code: the
+/// health check of its container.
+pub fn health() -> ExitCode {
+    match alive::is_healthy() {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) | Err(_) => ExitCode::FAILURE,
+    }
+}
+
 fn start() -> anyhow::Result<()> {
     let config = WorkerConfig::from_environment()?;
     telemetry::init(config.log_format);
@@ -48,7 +59,7 @@ fn start() -> anyhow::Result<()> {
     runtime.block_on(serve(config))
 }
 
-async fn serve(config: WorkerConfig) -> anyhow::Result<()> {
+async fn serve(mut config: WorkerConfig) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let sdk = aws::environment::sdk_config().await;
     let store = Store::new(aws_sdk_dynamodb::Client::new(&sdk), config.tables.clone());
@@ -57,12 +68,14 @@ async fn serve(config: WorkerConfig) -> anyhow::Result<()> {
         .probe()
         .await
         .context("the object store is of no use")?;
+    config.ingest_host = aws::address::ingest_host(&config.ingest_host).await?;
     let leaving = CancellationToken::new();
     let member = Member {
         config,
         store,
         media,
         leaving: leaving.clone(),
+        alive: Alive::from_environment(),
     };
     let mut serving = std::pin::pin!(member.serve());
     loop {

@@ -9,8 +9,8 @@ use domain::ids::JobId;
 use object_store::aws::AmazonS3Builder;
 use object_store::path::Path;
 use object_store::{
-    Attribute, Attributes, Certificate, ClientOptions, Error as StoreError, ObjectStore, ObjectStoreExt,
-    PutMode, PutOptions, RetryConfig, UpdateVersion,
+    Attribute, Attributes, Certificate, ClientOptions, Error as StoreError, ObjectStore,
+    ObjectStoreExt, PutMode, PutOptions, RetryConfig, UpdateVersion,
 };
 use url::{Host, Url};
 use uuid::Uuid;
