@@ -88,7 +88,8 @@ export class Workers extends Construct {
         user: '10001:10001',
         mountPoints: [{ sourceVolume: 'tmp', containerPath: '/tmp', readOnly: false }],
         linuxParameters: { capabilities: { drop: ['ALL'] }, initProcessEnabled: false },
-        portMappings: [{ containerPort: RTMP_PORTS.first, protocol: 'tcp' }],
+        // No port is mapped: a task of its own address needs none, and on an
+        // instance a mapping would keep a second worker out.
         stopTimeout: STOP_TIMEOUT,
         healthCheck: {
           command: ['CMD', '/usr/local/bin/worker', 'healthy'],

@@ -41,7 +41,9 @@ class Deployed:
         emulator.podman("tag", f"{IMAGE}:{image_tag}", image)
         chosen = {
             "Architecture": "x86_64", "CodeBucket": CODE, "WorkerRepository": IMAGE, "WorkerTag": image_tag,
-            "IngestAddress": "private", "IdleTimeout": "5", **(parameters or {}),
+            "IngestAddress": "private", "IdleTimeout": "5",
+            # Tasks on instances share their network: here this machine's.
+            "CapacityProvider": "instances", **(parameters or {}),
         }
         environment = {
             "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_ALLOW_HTTP": "true",
@@ -49,7 +51,8 @@ class Deployed:
         }
         began = time.monotonic()
         self.cfn.create_stack(
-            StackName=name, TemplateBody=template(environment), Capabilities=["CAPABILITY_IAM"],
+            # It is larger than what a call may carry.
+            StackName=name, TemplateURL=self._upload_template(template(environment)), Capabilities=["CAPABILITY_IAM"],
             Parameters=[{"ParameterKey": k, "ParameterValue": v} for k, v in chosen.items()],
         )
         status = wait_for("the stack", lambda: self._ended("CREATE"), 120)
@@ -69,6 +72,11 @@ class Deployed:
         s3.create_bucket(Bucket=CODE)
         for name in ("api", "scheduler"):
             s3.upload_file(str(ZIPS / name / "bootstrap.zip"), CODE, f"{name}.zip")
+
+    def _upload_template(self, text):
+        key = f"{self.name}.yaml"
+        self.emulator.client("s3").put_object(Bucket=CODE, Key=key, Body=text.encode())
+        return f"{self.emulator.url}/{CODE}/{key}"
 
     def _ended(self, verb):
         try:

@@ -13,7 +13,10 @@ import urllib.request
 from pathlib import Path
 
 import boto3
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
 from botocore.config import Config
+from botocore.credentials import Credentials
 
 ROOT = Path(__file__).resolve().parents[2]
 REGION = "us-east-1"
@@ -126,14 +129,19 @@ class Emulator:
 class Api:
     """The deployed API, called over HTTP as any client does."""
 
-    def __init__(self, emulator, api_id):
+    def __init__(self, emulator, api_id, credentials=Credentials("test", "test")):
+        self.credentials = credentials
         self.base = f"{emulator.url}/_aws/execute-api/{api_id}/$default"
 
-    def call(self, method, path, body=None, headers=None):
-        request = urllib.request.Request(
-            self.base + path, method=method,
-            data=None if body is None else json.dumps(body).encode(),
+    def call(self, method, path, body=None, headers=None, signed=True):
+        signable = AWSRequest(
+            method, self.base + path, data=None if body is None else json.dumps(body).encode(),
             headers={"Content-Type": "application/json", **(headers or {})},
+        )
+        if signed:
+            SigV4Auth(self.credentials, "execute-api", REGION).add_auth(signable)
+        request = urllib.request.Request(
+            self.base + path, method=method, data=signable.body, headers=dict(signable.headers),
         )
         try:
             with urllib.request.urlopen(request, timeout=30) as answer:

@@ -20,7 +20,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use aws::media::MediaStores;
 use aws::store::Store;
-use aws::telemetry;
+use aws::telemetry::{self, LogFormat};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -49,7 +49,9 @@ pub fn health() -> ExitCode {
 }
 
 fn start() -> anyhow::Result<()> {
-    let config = WorkerConfig::from_environment()?;
+    // What is wrong with the environment must be seen, too.
+    let config =
+        WorkerConfig::from_environment().inspect_err(|_| telemetry::init(LogFormat::Json))?;
     telemetry::init(config.log_format);
     // One thread: FFmpeg is tied to the thread that starts it, and a channel
     // needs no more.
