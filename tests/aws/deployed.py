@@ -141,6 +141,58 @@ class Deployed:
         """The ingest of a job that listens."""
         return wait_for("the ingest", lambda: self.job(job_id)["ingest"], seconds)
 
+    def stop(self, job_id):
+        status, job = self.api.call("PUT", f"/jobs/{job_id}/stop")
+        assert status in (200, 202), job
+        self.until(job_id, "stopped", 60)
+
+    def events_of(self, job_id):
+        status, events = self.api.call("GET", f"/jobs/{job_id}/events")
+        assert status == 200, events
+        return events["events"]
+
+    def newer_segments(self, job_id, least, seconds=90):
+        """Waits until this many segments were published since the start; how many it is then."""
+        def look():
+            now = self.playlist(job_id)
+            count = now and now[0] + len(now[1])
+            return count if count and count >= least else None
+        return wait_for(f"{least} segments", look, seconds)
+
+    # The queue.
+
+    @property
+    def queue(self):
+        return self.outputs["QueueUrl"]
+
+    def send(self, message):
+        self.emulator.client("sqs").send_message(QueueUrl=self.queue, MessageBody=json.dumps(message))
+
+    def drained(self, seconds=60):
+        """Waits until nothing is in the queue that is due."""
+        def look():
+            got = self.emulator.client("sqs").get_queue_attributes(
+                QueueUrl=self.queue,
+                AttributeNames=["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"],
+            )["Attributes"]
+            return all(int(count) == 0 for count in got.values())
+        wait_for("an empty queue", look, seconds)
+
+    def dead_letters(self):
+        """What was set aside; looking removes it."""
+        sqs = self.emulator.client("sqs")
+        letters = sqs.receive_message(
+            QueueUrl=self.outputs["DeadLetterUrl"], MaxNumberOfMessages=10, WaitTimeSeconds=1,
+        ).get("Messages", [])
+        for letter in letters:
+            sqs.delete_message(QueueUrl=self.outputs["DeadLetterUrl"], ReceiptHandle=letter["ReceiptHandle"])
+        return letters
+
+    def is_healthy(self, container):
+        """What the container's health check says."""
+        self.emulator.podman("exec", container, "/usr/local/bin/worker", "healthy")
+        return True
+
     def media_url(self, job_id):
         return f"{self.emulator.url}/{self.outputs['MediaBucket']}/{job_id}/master.m3u8"
 
