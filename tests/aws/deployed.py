@@ -4,7 +4,6 @@ import json
 import re
 import subprocess
 import time
-import urllib.request
 
 import yaml
 
@@ -120,6 +119,21 @@ class Deployed:
 
     # The walk of one job.
 
+    def container_runs_as(self, keys):
+        """Registers the task definition anew with these credentials in the worker's container, by an update."""
+        environment = {
+            "AWS_ACCESS_KEY_ID": keys["aws_access_key_id"],
+            "AWS_SECRET_ACCESS_KEY": keys["aws_secret_access_key"], "AWS_ALLOW_HTTP": "true",
+        }
+        described = self.cfn.describe_stacks(StackName=self.name)["Stacks"][0]
+        self.cfn.update_stack(
+            StackName=self.name, TemplateURL=self._upload_template(template(environment)),
+            Capabilities=["CAPABILITY_IAM"],
+            Parameters=[{"ParameterKey": p["ParameterKey"], "UsePreviousValue": True} for p in described["Parameters"]],
+        )
+        status = wait_for("the update", lambda: self._ended("UPDATE"), 120)
+        assert status == "UPDATE_COMPLETE", self.events()
+
     def create(self, spec=None):
         status, job = self.api.call("POST", "/jobs", spec or SAMPLE)
         assert status == 201, job
@@ -169,14 +183,17 @@ class Deployed:
         self.emulator.client("sqs").send_message(QueueUrl=self.queue, MessageBody=json.dumps(message))
 
     def drained(self, seconds=60):
-        """Waits until nothing is in the queue that is due."""
+        """Waits until nothing is left in the queue but the one look that a live job always has there."""
+        counts = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible",
+                  "ApproximateNumberOfMessagesDelayed"]
         def look():
-            got = self.emulator.client("sqs").get_queue_attributes(
-                QueueUrl=self.queue,
-                AttributeNames=["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"],
-            )["Attributes"]
-            return all(int(count) == 0 for count in got.values())
-        wait_for("an empty queue", look, seconds)
+            got = self.emulator.client("sqs").get_queue_attributes(QueueUrl=self.queue, AttributeNames=counts)
+            return sum(int(count) for count in got["Attributes"].values()) <= 1
+        wait_for("a drained queue", look, seconds)
+
+    def quiet(self):
+        """Waits until the workers of channels before have left."""
+        wait_for("an empty cluster", lambda: not self.containers(), 60)
 
     def dead_letters(self):
         """What was set aside; looking removes it."""
@@ -198,13 +215,13 @@ class Deployed:
 
     def playlist(self, job_id):
         """The first media playlist as (media sequence, segment URIs, text); None before there is one."""
-        master = self.media_url(job_id)
+        s3 = self.emulator.client("s3")
+        def read(name):
+            return s3.get_object(Bucket=self.outputs["MediaBucket"], Key=f"{job_id}/{name}")["Body"].read().decode()
         try:
-            with urllib.request.urlopen(master, timeout=10) as answer:
-                variants = [line for line in answer.read().decode().splitlines() if line and line[0] != "#"]
-            with urllib.request.urlopen(master.rsplit("/", 1)[0] + "/" + variants[0], timeout=10) as answer:
-                text = answer.read().decode()
-        except urllib.error.HTTPError:
+            variants = [line for line in read("master.m3u8").splitlines() if line and line[0] != "#"]
+            text = read(variants[0])
+        except s3.exceptions.NoSuchKey:
             return None
         sequence = int(re.search(r"#EXT-X-MEDIA-SEQUENCE:(\d+)", text).group(1))
         return sequence, [line for line in text.splitlines() if line and line[0] != "#"], text

@@ -47,6 +47,7 @@ def test_a_killed_container_is_followed_by_another(stack):
 
 
 def test_twice_delivered_messages_launch_one_task(stack):
+    stack.quiet()
     job_id = stack.create()
     for _ in range(5):
         stack.send({"type": "schedule", "job": job_id})
@@ -58,6 +59,7 @@ def test_twice_delivered_messages_launch_one_task(stack):
 
 
 def test_poison_is_set_aside_and_the_rest_is_carried_out(stack):
+    stack.quiet()
     # In one batch: what can't be read, and a job to be placed.
     job_id = stack.create()
     sqs = stack.emulator.client("sqs")
