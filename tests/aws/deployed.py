@@ -17,10 +17,26 @@ CODE = "ezlive-code"
 
 
 def template(container_environment):
-    """The published template. What only the emulator needs is added to the
-    worker's container: its credentials, as the SDKs take none over plain HTTP
-    from any but loopback and the addresses of ECS."""
+    """The published template, but for three things that the emulator lacks.
+    It has no TLS: the statements that refuse calls without are left out. It
+    takes the cluster for the resource of ECS's calls, which on AWS is their
+    condition. And the SDKs take a task's
+    credentials over plain HTTP only from the addresses of ECS: they are put
+    into the worker's environment."""
     document = yaml.safe_load(TEMPLATE.read_text())
+    for resource in document["Resources"].values():
+        for statement in resource["Properties"].get("PolicyDocument", {}).get("Statement", []):
+            cluster = statement.get("Condition", {}).get("ArnEquals", {}).get("ecs:cluster")
+            if cluster:
+                del statement["Condition"]
+                statement["Resource"] = cluster
+        if resource["Type"] in ("AWS::SQS::QueuePolicy", "AWS::S3::BucketPolicy"):
+            policy = resource["Properties"]["PolicyDocument"]
+            policy["Statement"] = [one for one in policy["Statement"] if "aws:SecureTransport" not in str(one)]
+    document["Resources"] = {
+        name: resource for name, resource in document["Resources"].items()
+        if resource["Properties"].get("PolicyDocument", {}).get("Statement") != []
+    }
     for resource in document["Resources"].values():
         if resource["Type"] == "AWS::ECS::TaskDefinition":
             container = resource["Properties"]["ContainerDefinitions"][0]
