@@ -7,10 +7,12 @@ use std::time::Duration;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, ConfigLoader, SdkConfig};
-use aws_smithy_http_client::tls::Provider;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
+use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
 use domain::protocol::Timing;
 use thiserror::Error;
+
+use crate::trust;
 
 /// A variable is missing or can't be read.
 #[derive(Debug, Error, PartialEq, Eq)]
@@ -109,6 +111,7 @@ pub async fn sdk_config() -> SdkConfig {
 pub fn sdk_loader() -> ConfigLoader {
     let http = aws_smithy_http_client::Builder::new()
         .tls_provider(Provider::Rustls(CryptoMode::Ring))
+        .tls_context(tls_context())
         .build_https();
     let timeouts = TimeoutConfig::builder()
         .connect_timeout(Duration::from_secs(1))
@@ -119,4 +122,16 @@ pub fn sdk_loader() -> ConfigLoader {
         .http_client(http)
         .retry_config(RetryConfig::standard())
         .timeout_config(timeouts)
+}
+
+/// TLS by the roots in [`trust`].
+fn tls_context() -> TlsContext {
+    let roots = match trust::roots() {
+        Some(pem) => TrustStore::empty().with_pem_certificate(pem),
+        None => TrustStore::default(),
+    };
+    TlsContext::builder()
+        .with_trust_store(roots)
+        .build()
+        .unwrap_or_default()
 }

@@ -53,7 +53,7 @@ pub struct EcsSettings {
     pub container: String,
     /// The capacity provider, as `FARGATE` or `FARGATE_SPOT`.
     pub capacity_provider: String,
-    /// The subnets of the tasks.
+    /// The subnets of the tasks; none: they have their instance's network.
     pub subnets: Vec<String>,
     /// Their security groups.
     pub security_groups: Vec<String>,
@@ -98,16 +98,21 @@ impl EcsLauncher {
             .build()
     }
 
-    fn network(&self) -> Result<NetworkConfiguration, LaunchError> {
+    fn network(&self) -> Result<Option<NetworkConfiguration>, LaunchError> {
+        if self.settings.subnets.is_empty() {
+            return Ok(None);
+        }
         let vpc = AwsVpcConfiguration::builder()
             .set_subnets(Some(self.settings.subnets.clone()))
             .set_security_groups(Some(self.settings.security_groups.clone()))
             .assign_public_ip(AssignPublicIp::Enabled)
             .build()
             .map_err(|error| LaunchError::Failed(error.to_string()))?;
-        Ok(NetworkConfiguration::builder()
-            .awsvpc_configuration(vpc)
-            .build())
+        Ok(Some(
+            NetworkConfiguration::builder()
+                .awsvpc_configuration(vpc)
+                .build(),
+        ))
     }
 
     /// The task that was started for this worker, where nobody noted it.
@@ -138,7 +143,7 @@ impl WorkerLauncher for EcsLauncher {
             .cluster(&self.settings.cluster)
             .task_definition(&self.settings.task_definition)
             .capacity_provider_strategy(provider)
-            .network_configuration(self.network()?)
+            .set_network_configuration(self.network()?)
             .overrides(self.overrides(worker, size))
             .client_token(worker.as_str())
             .started_by(worker.as_str())

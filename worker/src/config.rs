@@ -26,7 +26,8 @@ pub struct WorkerConfig {
     pub rtmp_address: IpAddr,
     /// `EZLIVE_RTMP_PORTS`: the ports it may take, as `1935-1999`.
     pub rtmp_ports: RangeInclusive<u16>,
-    /// `EZLIVE_INGEST_HOST`: the host in the address it tells publishers.
+    /// `EZLIVE_INGEST_HOST`: the host in the address it tells publishers, or
+    /// `public` or `private` for its own address of that kind.
     pub ingest_host: String,
     /// `EZLIVE_LEASE` and its kin.
     pub timing: Timing,

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
+use crate::alive::Alive;
 use crate::attempt::{self, After};
 use crate::config::WorkerConfig;
 
@@ -31,6 +32,8 @@ pub struct Member {
     pub media: MediaStores,
     /// Cancelled when it was told to leave (SIGTERM).
     pub leaving: CancellationToken,
+    /// Where its container sees that it lives.
+    pub(crate) alive: Alive,
 }
 
 /// What an idle worker found.
@@ -94,6 +97,7 @@ impl Member {
         };
         match self.store.register_worker(&record, Timestamp::now()).await {
             Ok(worker) => {
+                self.alive.beaten();
                 tracing::info!(worker_id = %id, state = worker.state.as_str(), "registered");
                 Ok(Some(worker))
             }
@@ -141,7 +145,7 @@ impl Member {
                 Ok(Some(Worker {
                     state: WorkerState::Idle,
                     ..
-                })) => {}
+                })) => self.alive.beaten(),
                 Ok(_) | Err(StoreError::Conflict) => return Ok(Found::Leave),
                 // Looked again soon; should it last, the sweep closes us.
                 Err(error) => tracing::warn!(%error, "could not look for a booking"),

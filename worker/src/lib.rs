@@ -4,6 +4,7 @@
 //! `publisher` -> object storage. [`fleet`] is the worker's life, `attempt`
 //! one job in it.
 
+mod alive;
 mod attempt;
 pub mod config;
 pub mod ffmpeg;
@@ -19,10 +20,11 @@ use std::process::ExitCode;
 use anyhow::Context;
 use aws::media::MediaStores;
 use aws::store::Store;
-use aws::telemetry;
+use aws::telemetry::{self, LogFormat};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+use alive::Alive;
 use config::WorkerConfig;
 use fleet::Member;
 
@@ -37,8 +39,19 @@ pub fn run() -> ExitCode {
     }
 }
 
+/// Whether the worker of this environment is healthy, as an exit code: the
+/// health check of its container.
+pub fn health() -> ExitCode {
+    match alive::is_healthy() {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) | Err(_) => ExitCode::FAILURE,
+    }
+}
+
 fn start() -> anyhow::Result<()> {
-    let config = WorkerConfig::from_environment()?;
+    // What is wrong with the environment must be seen, too.
+    let config =
+        WorkerConfig::from_environment().inspect_err(|_| telemetry::init(LogFormat::Json))?;
     telemetry::init(config.log_format);
     // One thread: FFmpeg is tied to the thread that starts it, and a channel
     // needs no more.
@@ -48,7 +61,7 @@ fn start() -> anyhow::Result<()> {
     runtime.block_on(serve(config))
 }
 
-async fn serve(config: WorkerConfig) -> anyhow::Result<()> {
+async fn serve(mut config: WorkerConfig) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let sdk = aws::environment::sdk_config().await;
     let store = Store::new(aws_sdk_dynamodb::Client::new(&sdk), config.tables.clone());
@@ -57,12 +70,14 @@ async fn serve(config: WorkerConfig) -> anyhow::Result<()> {
         .probe()
         .await
         .context("the object store is of no use")?;
+    config.ingest_host = aws::address::ingest_host(&config.ingest_host).await?;
     let leaving = CancellationToken::new();
     let member = Member {
         config,
         store,
         media,
         leaving: leaving.clone(),
+        alive: Alive::from_environment(),
     };
     let mut serving = std::pin::pin!(member.serve());
     loop {

@@ -1,6 +1,7 @@
 //! A transition, written whole or not at all.
 
 use aws_sdk_dynamodb::types::{Put, TransactWriteItem, Update};
+use domain::event::EventKind;
 use domain::ids::WorkerId;
 use domain::job::Transition;
 use domain::worker::{Booking, Worker};
@@ -73,7 +74,14 @@ impl Store {
             .set_transact_items(Some(items))
             .send()
             .await;
-        let Err(error) = sent else { return Ok(()) };
+        let Err(error) = sent else {
+            if transition.event.kind == EventKind::Failed {
+                // The stack's alarm counts these lines.
+                let reason = transition.job.reason.as_ref().map(|reason| reason.code);
+                tracing::error!(job_id = %transition.job.id, ?reason, "job failed");
+            }
+            return Ok(());
+        };
         match failed_conditions(&error).as_deref() {
             Some([true, ..]) => Err(CommitError::JobChanged),
             Some([_, _, true, ..]) => Err(CommitError::WorkerChanged),

@@ -10,6 +10,7 @@ use aws::store::{Store, TableNames};
 use aws::telemetry::{self, LogFormat};
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
 use domain::protocol::Timing;
+use domain::spec::WorkerSize;
 use functions::scheduler::Scheduler;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 
@@ -22,6 +23,7 @@ struct Config {
     timing: Timing,
     max_workers: Option<u64>,
     min_idle: u64,
+    one_size: Option<WorkerSize>,
     ecs: EcsSettings,
 }
 
@@ -36,6 +38,7 @@ impl Config {
             timing: timing()?,
             max_workers: (max_workers > 0).then_some(max_workers),
             min_idle: parsed("EZLIVE_MIN_IDLE", 0)?,
+            one_size: one_size()?,
             ecs: EcsSettings {
                 cluster: required("EZLIVE_ECS_CLUSTER")?,
                 task_definition: required("EZLIVE_TASK_DEFINITION")?,
@@ -46,6 +49,21 @@ impl Config {
                 security_groups: list("EZLIVE_SECURITY_GROUPS"),
             },
         })
+    }
+}
+
+/// `EZLIVE_WORKER_SIZE`: `by-job`, or the size that every worker has.
+fn one_size() -> Result<Option<WorkerSize>, EnvironmentError> {
+    const SIZE: &str = "EZLIVE_WORKER_SIZE";
+    match optional(SIZE).as_deref() {
+        None | Some("by-job") => Ok(None),
+        Some(name) => match WorkerSize::parse(name) {
+            None => Err(EnvironmentError {
+                variable: SIZE,
+                fault: "must be by-job, small, medium or large".to_owned(),
+            }),
+            size => Ok(size),
+        },
     }
 }
 
@@ -76,7 +94,7 @@ async fn main() -> Result<(), Error> {
         timing: config.timing,
         max_workers: config.max_workers,
         min_idle: config.min_idle,
-        one_size: None,
+        one_size: config.one_size,
     };
     let scheduler = &scheduler;
     lambda_runtime::run(service_fn(move |event: LambdaEvent<SqsEvent>| async move {

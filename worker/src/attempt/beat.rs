@@ -17,6 +17,7 @@ use domain::worker::{Booking, Worker, WorkerState};
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior};
 
+use crate::alive::Alive;
 use crate::publisher;
 
 /// What is wanted of the attempt.
@@ -61,6 +62,8 @@ pub struct Beat {
     pub publishing: watch::Receiver<publisher::Status>,
     /// What it sends along.
     pub stats: watch::Receiver<Stats>,
+    /// The container's health check.
+    pub alive: Alive,
     /// Whom it tells.
     pub orders: watch::Sender<Orders>,
 }
@@ -88,7 +91,10 @@ impl Beat {
             let beat = tokio::time::timeout_at(fence_at, self.once()).await;
             match beat {
                 Ok(Ok(Assignment::Gone)) => break,
-                Ok(Ok(_)) => last_good = sent,
+                Ok(Ok(_)) => {
+                    last_good = sent;
+                    self.alive.beaten();
+                }
                 Ok(Err(StoreError::Conflict)) => break,
                 Ok(Err(error)) => tracing::warn!(%error, "a beat was missed"),
                 Err(_) => break,

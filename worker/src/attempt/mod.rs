@@ -83,6 +83,7 @@ pub async fn serve(member: &Member, booking: Booking) -> After {
         pulse: pulse.clone(),
         publishing: publisher.status(),
         stats: stats_seen.clone(),
+        alive: member.alive.clone(),
         orders,
     };
     let beat = tokio::spawn(beat.run().in_current_span());

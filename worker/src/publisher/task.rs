@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use aws::media::{BeginError, Channel, ChannelError, MediaStore, SegmentTrack};
+use aws::telemetry::METRICS;
 use jiff::Timestamp;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
@@ -160,7 +161,9 @@ impl Task {
                 .send_modify(|status| status.dropped_segments += 1);
             return Ok(());
         }
+        let began = Instant::now();
         self.drive(channel).await?;
+        self.measured(began.elapsed());
         self.status.send_modify(|status| {
             status.published_segments += 1;
             status.published_run = run;
@@ -168,6 +171,24 @@ impl Task {
             status.last_published = Some(Instant::now());
         });
         Ok(())
+    }
+
+    /// For the metrics that the stack makes of the log.
+    fn measured(&self, upload: Duration) {
+        let Config { job, attempt, .. } = &self.config;
+        let (waiting_segments, dropped_segments) = {
+            let status = self.status.borrow();
+            (status.waiting_segments, status.dropped_segments)
+        };
+        tracing::info!(
+            target: METRICS,
+            %job,
+            attempt,
+            upload_lag_ms = u64::try_from(upload.as_millis()).unwrap_or(u64::MAX),
+            waiting_segments,
+            dropped_segments,
+            "published"
+        );
     }
 
     async fn end(&self, channel: &mut Channel) -> Result<(), ChannelError> {
