@@ -42,6 +42,7 @@ impl Fleet {
                 store: store.clone(),
                 media: MediaStores::open(&media_url(&media), &[]).unwrap(),
                 leaving: CancellationToken::new(),
+                alive: Alive::default(),
             });
         }
         Self {
