@@ -208,7 +208,7 @@ impl End<'_> {
             WorkerChange::Release { worker, booking }
         };
         if matches!(outcome, Outcome::Gone) {
-            tail.kill();
+            drop(tail);
             return None;
         }
         tail.finish().await;

@@ -18,7 +18,7 @@ use crate::ingest::flv::{DriftBeyondBound, FlvWriter};
 use crate::ingest::pull::Prepared;
 use crate::mp4::Piece;
 use crate::publisher::Intake;
-use crate::segmenter::{Cadence, Segmenter};
+use crate::segmenter::{Cadence, SegmentError, Segmenter};
 
 /// How long FFmpeg may go without a frame while it has input.
 const STALL: Duration = Duration::from_secs(8);
@@ -27,7 +27,8 @@ const FIRST_FRAME: Duration = Duration::from_secs(20);
 /// How long FFmpeg may take to bring out what it has at the end.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// A run under way. Dropping it kills FFmpeg.
+/// A run under way. Dropping it kills FFmpeg, and nothing more of it is
+/// published.
 pub struct ActiveRun {
     run: Run,
     /// What the run was planned for.
@@ -36,7 +37,7 @@ pub struct ActiveRun {
     feed: Option<Feed>,
     writer: FlvWriter,
     progress: watch::Receiver<Progress>,
-    output: Option<JoinHandle<()>>,
+    output: Option<Output>,
     /// Keeps the connections of a pulled input open.
     prepared: Option<Prepared>,
 }
@@ -96,7 +97,12 @@ impl ActiveRun {
                 gop,
                 parts,
             };
-            tokio::spawn(take_output(pieces, started, cadence, setup.publisher))
+            Output(tokio::spawn(take_output(
+                pieces,
+                started,
+                cadence,
+                setup.publisher,
+            )))
         });
         Ok(Self {
             feed: run.take_feed(),
@@ -183,19 +189,20 @@ impl ActiveRun {
     }
 
     /// After [`Self::ended`]: what it still brought out goes to the publisher.
-    pub async fn take_rest(mut self) {
-        if let Some(output) = self.output.take() {
-            // A panic in it has been printed.
-            let _ = output.await;
-        }
+    /// Gives why its output could not be cut into segments, if it was so.
+    pub async fn take_rest(mut self) -> Option<SegmentError> {
+        let mut output = self.output.take()?;
+        // A panic in it has been printed.
+        (&mut output.0).await.ok().flatten()
     }
+}
 
-    /// Kills FFmpeg; nothing more is published of it.
-    pub fn kill(self) {
-        if let Some(output) = &self.output {
-            output.abort();
-        }
-        self.run.kill();
+/// What takes a run's output. Dropped, nothing more of it is published.
+struct Output(JoinHandle<Option<SegmentError>>);
+
+impl Drop for Output {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 
@@ -206,14 +213,16 @@ struct Started {
     tracks: Vec<Track>,
 }
 
-/// Cuts FFmpeg's output into segments, for the publisher.
+/// Cuts FFmpeg's output into segments, for the publisher; gives why it had to
+/// leave off before its end.
 async fn take_output(
     mut pieces: mpsc::Receiver<Piece>,
     started: Started,
     cadence: Cadence,
     publisher: Intake,
-) {
+) -> Option<SegmentError> {
     let mut started = Some(started);
+    let mut fault = None;
     let mut segmenter: Option<Segmenter> = None;
     while let Some(piece) = pieces.recv().await {
         match piece {
@@ -224,20 +233,21 @@ async fn take_output(
                     tracks,
                 }) = started.take()
                 else {
-                    return;
+                    return None;
                 };
                 segmenter = Some(Segmenter::new(cadence, &inits));
                 publisher.start_run(number, start, &tracks, inits);
             }
             Piece::Fragment(fragment) => {
                 let Some(cut) = segmenter.as_mut().map(|segmenter| segmenter.push(fragment)) else {
-                    return;
+                    return None;
                 };
                 match cut {
                     Ok(segments) => segments.into_iter().for_each(|cut| publisher.segment(cut)),
                     // Dropping the pieces ends the run.
                     Err(error) => {
                         tracing::error!(%error, "FFmpeg's output can't be cut: the run ends");
+                        fault = Some(error);
                         break;
                     }
                 }
@@ -249,15 +259,30 @@ async fn take_output(
         Some(Err(error)) => tracing::debug!(%error, "nothing whole is left of the run"),
         _ => {}
     }
+    fault
 }
 
-/// How a run's end reads in the history.
-pub fn end_text(end: &RunEnd) -> String {
-    match &end.cause {
+/// How a run's end reads in the history; `cut` is why its output could not be
+/// cut into segments.
+pub fn end_text(end: &RunEnd, cut: Option<&SegmentError>) -> String {
+    match (&end.cause, cut) {
+        // We ended it then, whatever it looks like.
+        (EndCause::Killed, Some(SegmentError::Starved { .. })) => {
+            "the picture or the sound of the input has stopped".to_owned()
+        }
+        (EndCause::Killed, Some(error)) => format!("FFmpeg's output can't be cut: {error}"),
+        (cause, _) => cause_text(cause),
+    }
+}
+
+fn cause_text(cause: &EndCause) -> String {
+    match cause {
         EndCause::Finished { .. } => "the run was ended".to_owned(),
         EndCause::Killed => "FFmpeg was killed".to_owned(),
         EndCause::InputEnded => "the input ended".to_owned(),
-        EndCause::Stalled => format!("FFmpeg brought out no frame for {} s", STALL.as_secs()),
+        EndCause::Stalled { waited } => {
+            format!("FFmpeg brought out no frame for {} s", waited.as_secs())
+        }
         EndCause::BadOutput(error) => format!("FFmpeg's output can't be read: {error}"),
         EndCause::Failed { message, .. } => message.clone(),
     }

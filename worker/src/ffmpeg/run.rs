@@ -78,7 +78,10 @@ pub enum EndCause {
     /// can.
     InputEnded,
     /// No frame came while there was input; it was killed.
-    Stalled,
+    Stalled {
+        /// For how long.
+        waited: Duration,
+    },
     /// What it wrote was not what was ordered; it was killed.
     BadOutput(Arc<Mp4Error>),
     /// It failed by itself.
