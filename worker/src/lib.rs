@@ -19,7 +19,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use aws::media::MediaStores;
 use aws::store::Store;
-use aws::telemetry;
+use aws::telemetry::{self, LogFormat};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -38,8 +38,10 @@ pub fn run() -> ExitCode {
 }
 
 fn start() -> anyhow::Result<()> {
+    let log_format = config::log_format();
+    telemetry::init(*log_format.as_ref().unwrap_or(&LogFormat::Json));
+    log_format?;
     let config = WorkerConfig::from_environment()?;
-    telemetry::init(config.log_format);
     // One thread: FFmpeg is tied to the thread that starts it, and a channel
     // needs no more.
     let runtime = tokio::runtime::Builder::new_current_thread()
