@@ -12,11 +12,13 @@ use thiserror::Error;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::task::AbortHandle;
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use super::ProtocolError;
+use super::guests::{Guests, Room};
 use super::place::{Place, Silence};
 use super::publish::{PublishSession, Step};
 use crate::ingest::{End, Event, Refusal};
@@ -41,6 +43,8 @@ pub struct Limits {
     pub silence: Duration,
     /// Connections at a time, whatever their state.
     pub connections: usize,
+    /// Of these, from one address without having shown the key.
+    pub strangers_per_peer: usize,
 }
 
 impl Default for Limits {
@@ -50,6 +54,7 @@ impl Default for Limits {
             idle: Duration::from_secs(10),
             silence: Duration::from_millis(1500),
             connections: 16,
+            strangers_per_peer: 8,
         }
     }
 }
@@ -151,9 +156,8 @@ impl Drop for RtmpServer {
 }
 
 async fn accept(listener: TcpListener, gate: Gate) {
-    let mut connections = JoinSet::new();
+    let mut guests = Guests::default();
     loop {
-        while connections.try_join_next().is_some() {}
         let (stream, peer) = match listener.accept().await {
             Ok(accepted) => accepted,
             Err(error) => {
@@ -163,9 +167,13 @@ async fn accept(listener: TcpListener, gate: Gate) {
                 continue;
             }
         };
-        if connections.len() >= gate.limits.connections {
-            gate.report(peer, Refusal::TooMany);
-            continue;
+        match guests.make_room(peer, &gate.limits) {
+            Room::Free => {}
+            Room::InPlaceOf(peer) => gate.report(peer, Refusal::TooMany),
+            Room::None => {
+                gate.report(peer, Refusal::TooMany);
+                continue;
+            }
         }
         let connection = Connection {
             stream,
@@ -174,8 +182,13 @@ async fn accept(listener: TcpListener, gate: Gate) {
             buffer: Vec::with_capacity(READ_SIZE),
             idle: gate.limits.idle,
             silence: Silence::default(),
+            known: CancellationToken::new(),
         };
-        connections.spawn(gate.clone().admit(connection));
+        guests.seat(
+            peer,
+            connection.known.clone(),
+            gate.clone().admit(connection),
+        );
     }
 }
 
@@ -210,6 +223,7 @@ impl Gate {
         if !self.key.borrow_and_update().matches(&shown) {
             return self.refuse(connection, Refusal::WrongKey).await;
         }
+        connection.known.cancel();
         let taken = self.place.take(&connection.silence, self.limits.silence);
         let Some(held) = taken.await else {
             return self.refuse(connection, Refusal::Busy).await;
@@ -302,6 +316,8 @@ struct Connection {
     buffer: Vec<u8>,
     idle: Duration,
     silence: Silence,
+    /// Cancelled once it has shown the key.
+    known: CancellationToken,
 }
 
 impl Connection {
