@@ -51,6 +51,8 @@ pub enum ReasonCode {
     InputUnsupported,
     /// FFmpeg refused the spec.
     SpecRejected,
+    /// The encoder is too slow for the input.
+    EncoderTooSlow,
     /// FFmpeg kept failing.
     TranscoderFailed,
     /// The object store could not be written.

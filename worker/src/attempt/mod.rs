@@ -12,6 +12,7 @@
 mod backoff;
 mod beat;
 mod connection;
+mod pressure;
 mod report;
 mod run;
 mod session;

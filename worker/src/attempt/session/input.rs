@@ -192,9 +192,14 @@ impl Session<'_> {
         }
         if !flv.is_empty() {
             self.waiting = Some(flv.freeze());
+            run.input_waits(true);
         }
         if let Some(drift) = drifted {
-            self.begin_anew(Reason::new(ReasonCode::InputLost, drift.to_string()));
+            let reason = match run.is_too_slow() {
+                true => too_slow(run.progress().speed),
+                false => Reason::new(ReasonCode::InputLost, drift.to_string()),
+            };
+            self.begin_anew(reason);
         }
     }
 
@@ -259,4 +264,14 @@ fn change_text(change: InputChange) -> &'static str {
             "the input's sound has stopped, its picture goes on"
         }
     }
+}
+
+/// The input had to wait for FFmpeg until the run was too far behind.
+fn too_slow(speed: Option<f64>) -> Reason {
+    let speed = speed.map_or_else(String::new, |speed| format!(" ({speed:.2} of real time)"));
+    let text = format!(
+        "the encoder is too slow for the live input{speed}: choose a faster Preset, or fewer or \
+         smaller Video_outputs, or give the worker more CPU"
+    );
+    Reason::new(ReasonCode::EncoderTooSlow, text)
 }

@@ -245,6 +245,9 @@ impl<'a> Session<'a> {
                 Wake::Tick => self.tick(publisher),
                 Wake::Written => {
                     self.waiting = None;
+                    if let Some(run) = &mut self.run {
+                        run.input_waits(false);
+                    }
                     None
                 }
                 Wake::RunEnded(end) => self.run_ended(end).await,
