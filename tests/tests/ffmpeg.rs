@@ -37,6 +37,7 @@ fn config(program: &str, argv: impl IntoIterator<Item = String>) -> RunConfig {
         tie: Tie::through(env!("CARGO_BIN_EXE_tied")),
         stall: HANGS,
         first_frame: HANGS,
+        http_proxy: None,
         secrets: Vec::new(),
     }
 }

@@ -11,7 +11,7 @@ use futures::future::BoxFuture;
 use tokio::time::Instant;
 
 use super::{Outcome, Pulled, Session, Told};
-use crate::attempt::run::{self, ActiveRun, RunSetup};
+use crate::attempt::run::{self, ActiveRun, OutputFault, RunSetup};
 use crate::attempt::source::{Source, address_policy};
 use crate::ffmpeg::shim::Tie;
 use crate::ffmpeg::{EndCause, FailureKind, RunEnd};
@@ -71,8 +71,8 @@ impl Session<'_> {
         if run.age() >= LASTING {
             self.input_failures.succeeded();
         }
-        let cut = run.take_rest().await;
-        let text = run::end_text(&end, cut.as_ref());
+        let fault = run.take_rest().await;
+        let text = run::end_text(&end, fault.as_ref());
         tracing::warn!(cause = ?end.cause, exit = ?end.exit, stderr = ?end.stderr, "FFmpeg ended");
         let kind = match &end.cause {
             EndCause::Failed { kind, .. } => Some(*kind),
@@ -88,7 +88,7 @@ impl Session<'_> {
                 self.wait_for_input(ReasonCode::InputLost, text)
             }
             // A track of the input has stopped: it is looked at again.
-            _ if matches!(cut, Some(SegmentError::Starved { .. })) => {
+            _ if matches!(fault, Some(OutputFault::Cut(SegmentError::Starved { .. }))) => {
                 self.wait_for_input(ReasonCode::InputLost, text)
             }
             _ => self.try_again(Reason::new(ReasonCode::TranscoderFailed, text)),
@@ -158,7 +158,7 @@ impl Session<'_> {
             })?;
             let arguments = probe_args(prepared.feed());
             let input = tokio::select! {
-                probed = pull::probe::probe(ffprobe.into(), &arguments, PROBE) => probed
+                probed = pull::probe::probe(ffprobe.into(), &arguments, prepared.http_proxy(), PROBE) => probed
                     .map_err(|error| Reason::new(ReasonCode::InputUnreachable, error.to_string())),
                 forbidden = prepared.forbidden() => Err(forbidden_input(&forbidden.host)),
             };

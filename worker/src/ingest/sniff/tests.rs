@@ -113,7 +113,7 @@ fn configurations_are_held_but_once_and_time_never_overflows() {
         "its key frame was another coding's"
     );
     sniffer.media_ms = u32::MAX - 1;
-    sniffer.measure(0);
+    sniffer.furthest = Some(0);
     sniffer.measure(40);
     assert_eq!(sniffer.media_ms, u32::MAX);
 }
