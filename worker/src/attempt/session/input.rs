@@ -168,6 +168,7 @@ impl Session<'_> {
     pub(super) fn run_finished(&mut self, end: &RunEnd, publisher: &Publisher) -> Option<Outcome> {
         note_end(end);
         self.finishing = None;
+        self.tell_pause();
         let opening = self.opening.take()?;
         self.open(opening, publisher)
     }

@@ -105,6 +105,8 @@ pub struct Session<'a> {
     reporting: Reporting,
     key: watch::Sender<StreamKey>,
     told: Told,
+    /// The record waits to be told of the pause.
+    pause_to_tell: bool,
     connection: Option<Connection>,
     run: Option<ActiveRun>,
     /// The run before, on its way out: no other begins meanwhile.
@@ -162,6 +164,7 @@ impl<'a> Session<'a> {
             reporting,
             key,
             told: Told::Nothing,
+            pause_to_tell: false,
             connection: None,
             run: None,
             finishing: None,

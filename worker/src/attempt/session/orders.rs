@@ -37,6 +37,7 @@ impl Session<'_> {
             _ if orders.draining => return Some(Self::leave()),
             Assignment::Hold if self.told != Told::Paused => self.hold(),
             Assignment::Run if self.told == Told::Paused => {
+                self.tell_pause();
                 self.listen(source);
                 let pause = self.not_before.saturating_duration_since(Instant::now());
                 self.sniff_after(pause);
@@ -64,7 +65,18 @@ impl Session<'_> {
         }
         self.opening = None;
         self.reconnect_by = None;
-        self.tell(Change::Pause, Told::Paused);
+        self.told = Told::Paused;
+        self.pause_to_tell = true;
+        if self.finishing.is_none() {
+            self.tell_pause();
+        }
+    }
+
+    /// The channel is paused once nothing comes out any more.
+    pub(super) fn tell_pause(&mut self) {
+        if std::mem::take(&mut self.pause_to_tell) {
+            self.reporting.tell(Change::Pause);
+        }
     }
 
     pub(super) fn published(&mut self, status: &Status) {
