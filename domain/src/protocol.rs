@@ -3,12 +3,16 @@
 //!
 //! No decision compares clocks: liveness is "the beat moved between looks".
 
+mod standby;
+
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use crate::job::{Desired, Job, JobState, Reason, ReasonCode};
 use crate::message::Watch;
 use crate::worker::{Worker, WorkerState};
+
+pub use standby::Standbys;
 
 /// The protocol's times.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -169,11 +173,11 @@ pub fn on_watch(
 /// What to do about `StopBy`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnStopBy {
-    /// The job was started again, or is gone.
+    /// The job has ended with its playlists, was started again, or is gone.
     Drop,
     /// The worker has not stopped: stop without it.
     Force,
-    /// The job has ended; make sure that its playlists have.
+    /// The job has ended, its playlists may have not: end them.
     EndPlaylists,
 }
 
@@ -184,10 +188,7 @@ pub fn on_stop_by(job: Option<&Job>, attempt: u64) -> OnStopBy {
     };
     match job.state {
         JobState::Stopping if job.attempt == attempt => OnStopBy::Force,
-        // A stop without the worker took an attempt of its own.
-        ended if ended.is_ended() && (attempt..=attempt + 1).contains(&job.attempt) => {
-            OnStopBy::EndPlaylists
-        }
+        ended if ended.is_ended() && job.ending => OnStopBy::EndPlaylists,
         _ => OnStopBy::Drop,
     }
 }
@@ -223,9 +224,13 @@ pub enum OnSweepWorker {
     Leave,
     /// Its beat has moved since the last sweep: note it.
     NoteBeat,
-    /// It has not, or the worker serves nobody: close it.
+    /// It has not, and the worker serves nobody: close it.
     Close,
 }
+
+/// Sweeps, one a minute, that a standby may take to boot: the launch deadline
+/// of a worker that nobody watches.
+const STANDBY_BOOT_SWEEPS: u32 = 3;
 
 /// Decides on an open worker in a sweep, with the job it is booked for.
 pub fn on_sweep_worker(worker: &Worker, job: Option<&Job>) -> OnSweepWorker {
@@ -234,7 +239,11 @@ pub fn on_sweep_worker(worker: &Worker, job: Option<&Job>) -> OnSweepWorker {
     {
         return OnSweepWorker::Leave;
     }
-    if worker.swept_beat == Some(worker.beat) {
+    let patience = match (worker.state, &worker.booking) {
+        (WorkerState::Booting, None) => STANDBY_BOOT_SWEEPS,
+        _ => 1,
+    };
+    if worker.still_for_sweeps() >= patience {
         OnSweepWorker::Close
     } else {
         OnSweepWorker::NoteBeat

@@ -1,12 +1,12 @@
-//! Jobs: create, read, list, delete, and the chain of looks.
+//! Jobs: create, read, delete, and the chain of looks.
 
 use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, TransactWriteItem};
 use domain::ids::JobId;
-use domain::job::{Job, JobState};
+use domain::job::Job;
 
 use super::error::{failed_conditions, met_another};
-use super::item::{DELETING, Item, event_item, job_item, n, readable, s, stored_job, string};
-use super::tables::{BY_STATE, EXPIRES_AT, key};
+use super::item::{Item, event_item, job_item, n, s, stored_job, string};
+use super::tables::{EXPIRES_AT, key};
 use super::{CommitError, Store, StoreError};
 
 /// How long an `Idempotency-Key` is remembered, in seconds.
@@ -19,17 +19,22 @@ pub struct StoredJob {
     pub job: Job,
     /// The newest link of its chain of looks.
     pub watch_seq: u64,
+    /// The message that has advanced the chain to that link.
+    pub watch_by: Option<String>,
     /// The link that the last sweep saw.
     pub swept_watch_seq: Option<u64>,
 }
 
-/// A page of jobs, newest first.
-#[derive(Debug, Clone, PartialEq)]
-pub struct JobPage {
-    /// The jobs.
-    pub jobs: Vec<Job>,
-    /// Where the next page starts; `None`: this was the last.
-    pub next: Option<JobId>,
+impl StoredJob {
+    /// The link at which the message with this id finds the chain. One that
+    /// the same message has advanced before, and then could not say so, counts
+    /// as not advanced yet: delivered again, it goes on where it broke off.
+    pub fn watch_seq_for(&self, message: &str) -> u64 {
+        match &self.watch_by {
+            Some(by) if by == message => self.watch_seq.saturating_sub(1),
+            _ => self.watch_seq,
+        }
+    }
 }
 
 /// What a request with an idempotency key came to.
@@ -143,83 +148,6 @@ impl Store {
         Ok(got.item)
     }
 
-    /// A page of the jobs in these states, newest first, all older than
-    /// `before`. One query for each state: a job's place in the list is its
-    /// id, which sorts by time.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn jobs(
-        &self,
-        states: &[JobState],
-        limit: usize,
-        before: Option<&JobId>,
-    ) -> Result<JobPage, StoreError> {
-        let pages = states
-            .iter()
-            .map(|state| self.jobs_in(state.as_str(), limit + 1, before));
-        let mut jobs: Vec<Job> = futures::future::try_join_all(pages)
-            .await?
-            .into_iter()
-            .flatten()
-            .collect();
-        jobs.sort_by(|a, b| b.id.cmp(&a.id));
-        // The index lags behind the table: a job may stand in two states at once.
-        jobs.dedup_by(|a, b| a.id == b.id);
-        let more = jobs.len() > limit;
-        jobs.truncate(limit);
-        let next = more
-            .then(|| jobs.last().map(|job| job.id.clone()))
-            .flatten();
-        Ok(JobPage { jobs, next })
-    }
-
-    /// Jobs that are to be deleted and have ended.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn jobs_to_delete(&self, limit: usize) -> Result<Vec<Job>, StoreError> {
-        self.jobs_in(DELETING, limit, None).await
-    }
-
-    async fn jobs_in(
-        &self,
-        state: &str,
-        limit: usize,
-        before: Option<&JobId>,
-    ) -> Result<Vec<Job>, StoreError> {
-        let condition = match before {
-            Some(_) => "#state = :state AND job_id < :before",
-            None => "#state = :state",
-        };
-        let query = self
-            .client
-            .query()
-            .table_name(&self.tables.jobs)
-            .index_name(BY_STATE)
-            .key_condition_expression(condition)
-            .expression_attribute_names("#state", "state")
-            .expression_attribute_values(":state", s(state))
-            .scan_index_forward(false)
-            .limit(i32::try_from(limit).unwrap_or(i32::MAX));
-        let query = match before {
-            Some(id) => query.expression_attribute_values(":before", s(id.as_str())),
-            None => query,
-        };
-        // To the end of the index or to as many as asked for: a page may come
-        // short, cut at 1 MB or by records that can't be read.
-        let mut items = query.into_paginator().items().send();
-        let mut jobs = Vec::new();
-        while jobs.len() < limit
-            && let Some(item) = items.next().await
-        {
-            let item = item.map_err(StoreError::of)?;
-            let job = stored_job(&item).map(|stored| stored.job);
-            jobs.extend(readable(std::iter::once(job)));
-        }
-        Ok(jobs)
-    }
-
     /// Removes an ended job: its history first, so that where this breaks off
     /// the record is there to be deleted again.
     ///
@@ -255,7 +183,10 @@ impl Store {
         Ok(())
     }
 
-    /// Advances a job's chain of looks from `seq` to the next link.
+    /// Advances a job's chain of looks from `seq` to the next link, in the
+    /// name of the message `by` (the queue's id of it). The same message may
+    /// do so again, as after an answer that was lost; no other can, so the
+    /// chain does not fork.
     ///
     /// # Errors
     /// [`StoreError::Conflict`]: another look was faster, this one is old.
@@ -264,16 +195,19 @@ impl Store {
         job: &JobId,
         attempt: u64,
         seq: u64,
+        by: &str,
     ) -> Result<(), StoreError> {
         let values = [
             (":attempt", n(attempt)),
             (":from", n(seq)),
             (":to", n(seq + 1)),
+            (":by", s(by)),
         ];
         self.update_job(
             job,
-            "SET watch_seq = :to",
-            "attempt = :attempt AND watch_seq = :from",
+            "SET watch_seq = :to, watch_by = :by",
+            "attempt = :attempt AND \
+             (watch_seq = :from OR (watch_seq = :to AND watch_by = :by))",
             values,
         )
         .await

@@ -51,10 +51,10 @@ pub enum ReasonCode {
     InputUnsupported,
     /// FFmpeg refused the spec.
     SpecRejected,
-    /// The encoder is too slow for the input.
-    EncoderTooSlow,
     /// FFmpeg kept failing.
     TranscoderFailed,
+    /// FFmpeg encodes slower than real time: the ladder is too much for it.
+    TranscoderSlow,
     /// The object store could not be written.
     StoreUnavailable,
     /// No ingest port was free.

@@ -30,6 +30,7 @@ impl Scheduler {
     /// Stops a job without its worker, and ends that worker.
     async fn force_stop(&self, job: &Job) -> Result<(), Failure> {
         let worker = self
+            .store
             .worker_of(job)
             .await?
             .filter(|w| w.state != WorkerState::Closed);
@@ -42,24 +43,13 @@ impl Scheduler {
             totals: worker.as_ref().map(totals).unwrap_or_default(),
         };
         let stopped = transition(job, change)?;
-        let close = match worker {
-            Some(worker) => WorkerChange::Close {
-                worker: worker.id,
-                seen_beat: None,
-            },
-            None => WorkerChange::None,
-        };
-        match self.store.commit(&stopped, close).await {
-            Ok(()) => self.end_playlists(&stopped.job).await,
-            // It stopped in time after all: the next delivery sees that.
-            Err(error @ (CommitError::JobChanged | CommitError::WorkerChanged)) => {
-                Err(Failure::Retry(error.to_string()))
-            }
-            Err(error) => Err(error.into()),
-        }
+        // Should it have stopped in time after all, the next delivery sees that.
+        self.commit_closing(&stopped, job.worker_id.clone()).await?;
+        self.end_playlists(&stopped.job).await
     }
 
-    /// Ends the playlists of an ended job, where its worker has not.
+    /// Ends the playlists of an ended job, where its worker has not, and notes
+    /// that it is done. What can't be done now the next sweep asks for again.
     pub(super) async fn end_playlists(&self, job: &Job) -> Result<(), Failure> {
         // Whoever deletes its media ends them for good, and a new end must
         // not come to lie in the emptied folder.
@@ -68,20 +58,21 @@ impl Scheduler {
         }
         match self.end_channel(job).await {
             // A higher attempt or a deletion has them: they are not ours to end.
-            Ok(()) | Err(ChannelError::Fenced { .. } | ChannelError::Deleted) => Ok(()),
+            Ok(()) | Err(ChannelError::Fenced { .. } | ChannelError::Deleted) => {}
             Err(ChannelError::Corrupt(fault)) => {
                 tracing::error!(job_id = %job.id, %fault, "poison: playlists can't be ended");
-                Ok(())
+                return Ok(());
             }
-            // What could not be ended now is tried again with a message of its own.
             Err(error @ ChannelError::Retry(_)) => {
                 tracing::warn!(job_id = %job.id, %error, "playlists not ended yet");
-                let again = Message::StopBy {
-                    job: job.id.clone(),
-                    attempt: job.attempt,
-                };
-                self.send(again, self.timing.stop_grace).await
+                return Ok(());
             }
+        }
+        let ended = transition(job, Change::EndPlaylists)?;
+        match self.store.commit(&ended, WorkerChange::None).await {
+            // Changed meanwhile: started again, or for the next sweep to see.
+            Ok(()) | Err(CommitError::JobChanged) => Ok(()),
+            Err(error) => Err(error.into()),
         }
     }
 

@@ -4,10 +4,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tests::api::{Api, text};
-use tests::machine::{Machine, until};
+use tests::machine::{Machine, small_channel, until};
 use tests::publisher::Publisher;
-
-use super::small_channel;
 
 /// Two seconds of segments, three of silence, and a busy machine.
 const SOON: Duration = Duration::from_secs(40);

@@ -12,7 +12,6 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use super::pressure::Pressure;
 use crate::config::WorkerConfig;
 use crate::ffmpeg::{EndCause, Feed, Progress, Run, RunConfig, RunEnd, StartError, shim::Tie};
 use crate::ingest::Tag;
@@ -37,7 +36,6 @@ pub struct ActiveRun {
     /// What the run was planned for.
     pub input: InputInfo,
     started: Instant,
-    pressure: Pressure,
     feed: Option<Feed>,
     writer: FlvWriter,
     progress: watch::Receiver<Progress>,
@@ -122,7 +120,6 @@ impl ActiveRun {
             run,
             input: setup.input,
             started: Instant::now(),
-            pressure: Pressure::default(),
             output,
             prepared: setup.prepared,
         })
@@ -164,16 +161,6 @@ impl ActiveRun {
             // A closed feed: as above.
             let _ = feed.write(chunk).await;
         }
-    }
-
-    /// Input waits for FFmpeg from now on, or no longer does.
-    pub fn input_waits(&mut self, waits: bool) {
-        self.pressure.waits(waits, self.started.elapsed());
-    }
-
-    /// Whether FFmpeg does not keep up with what comes in.
-    pub fn is_too_slow(&self) -> bool {
-        self.pressure.share(self.started.elapsed()) > 0.5
     }
 
     /// FFmpeg's latest report.

@@ -8,12 +8,9 @@ use async_trait::async_trait;
 use aws::launcher::{LaunchError, WorkerLauncher};
 use aws::media::MediaStores;
 use aws::queue::{JobQueue, QueueError};
-use aws::store::{Expected, Store, StoredJob, TableNames, WorkerChange};
-use aws_config::retry::RetryConfig;
-use aws_credential_types::Credentials;
+use aws::store::testing::TestDatabase;
+use aws::store::{Expected, Store, StoredJob, WorkerChange};
 use aws_lambda_events::sqs::{SqsEvent, SqsMessage};
-use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::config::Region;
 use aws_sdk_dynamodb::types::AttributeValue;
 use domain::ids::{JobId, WorkerId};
 use domain::job::{Change, Ingest, Job};
@@ -23,7 +20,6 @@ use domain::spec::{OperatorPolicy, Spec, WorkerSize};
 use domain::worker::{Booking, Worker, WorkerState};
 use jiff::Timestamp;
 use tempfile::TempDir;
-use tokio::sync::oneshot;
 
 use crate::scheduler::Scheduler;
 
@@ -95,8 +91,7 @@ pub struct World {
     pub queue: Arc<RecordingQueue>,
     pub launcher: Arc<ScriptedLauncher>,
     pub media: TempDir,
-    client: Client,
-    _stop: oneshot::Sender<()>,
+    database: TestDatabase,
 }
 
 impl World {
@@ -105,27 +100,12 @@ impl World {
     }
 
     pub async fn with_limit(max_workers: Option<u64>) -> Self {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let database = dynoxide::Database::memory().unwrap();
-        let (stop, stopped) = oneshot::channel::<()>();
-        tokio::spawn(dynoxide::server::serve_with_shutdown(
-            listener,
-            database,
-            async {
-                drop(stopped.await);
-            },
-        ));
-        let sdk = aws::environment::sdk_loader()
-            .endpoint_url(format!("http://{address}"))
-            .region(Region::new("eu-central-1"))
-            .credentials_provider(Credentials::from_keys("test", "test", None))
-            .retry_config(RetryConfig::disabled())
-            .load()
-            .await;
-        let client = Client::new(&sdk);
-        let store = Store::new(client.clone(), TableNames::with_prefix("test"));
-        store.create_tables().await.unwrap();
+        Self::with_fleet(max_workers, 0).await
+    }
+
+    pub async fn with_fleet(max_workers: Option<u64>, min_idle: u64) -> Self {
+        let database = TestDatabase::start().await.unwrap();
+        let store = database.store();
         let media = TempDir::new().unwrap();
         let queue = Arc::new(RecordingQueue::default());
         let launcher = Arc::new(ScriptedLauncher::default());
@@ -137,6 +117,7 @@ impl World {
             media: MediaStores::open(&folder, &[]).unwrap(),
             timing: Timing::default(),
             max_workers,
+            min_idle,
             one_size: None,
         };
         Self {
@@ -145,24 +126,36 @@ impl World {
             queue,
             launcher,
             media,
-            client,
-            _stop: stop,
+            database,
         }
     }
 
-    /// Hands the scheduler one message; whether it was carried out.
+    /// Hands the scheduler one message, sent just now; whether it was carried
+    /// out.
     pub async fn take(&self, message: &Message) -> bool {
-        self.take_bodies(&[serde_json::to_string(message).unwrap()])
+        self.deliver(&uuid::Uuid::new_v4().to_string(), message)
             .await
-            .is_empty()
+    }
+
+    /// Hands over a message under its id: with the same one, a delivery of
+    /// the same message again.
+    pub async fn deliver(&self, id: &str, message: &Message) -> bool {
+        let body = serde_json::to_string(message).unwrap();
+        self.take_batch([(id.to_owned(), body)]).await.is_empty()
     }
 
     /// Hands it a batch; the places of those that failed.
     pub async fn take_bodies(&self, bodies: &[String]) -> Vec<String> {
-        let records = bodies.iter().enumerate().map(|(place, body)| {
+        let places = (0..).map(|place: usize| place.to_string());
+        self.take_batch(places.zip(bodies.iter().cloned())).await
+    }
+
+    /// Hands it a batch, each with its id; the ids of those that failed.
+    async fn take_batch(&self, batch: impl IntoIterator<Item = (String, String)>) -> Vec<String> {
+        let records = batch.into_iter().map(|(id, body)| {
             let mut message = SqsMessage::default();
-            message.message_id = Some(place.to_string());
-            message.body = Some(body.clone());
+            message.message_id = Some(id);
+            message.body = Some(body);
             message
         });
         let mut event = SqsEvent::default();
@@ -347,7 +340,8 @@ impl World {
 
     /// Makes a record one that can't be read.
     pub async fn spoil(&self, table: &str, key: (&str, &str), attribute: &str) {
-        self.client
+        self.database
+            .client
             .update_item()
             .table_name(format!("test-{table}"))
             .key(key.0, AttributeValue::S(key.1.to_owned()))

@@ -11,6 +11,7 @@ use super::{Outcome, Session, Told};
 use crate::attempt::connection::{Connection, InputChange};
 use crate::attempt::source::end_text;
 use crate::ffmpeg::RunEnd;
+use crate::ingest::flv::DriftBeyondBound;
 use crate::ingest::sniff::{Opening, SniffError};
 use crate::ingest::{End, Event, Tag, TagKind};
 use crate::publisher::Publisher;
@@ -42,10 +43,8 @@ impl Session<'_> {
                 self.disconnected(end);
                 None
             }
-            Event::Refused { peer, why } => {
-                tracing::warn!(%peer, why = why.as_str(), "publisher refused");
-                None
-            }
+            // Logged where it was refused.
+            Event::Refused { .. } => None,
         }
     }
 
@@ -193,15 +192,25 @@ impl Session<'_> {
         }
         if !flv.is_empty() {
             self.waiting = Some(flv.freeze());
-            run.input_waits(true);
+            self.pressure.begin(Instant::now());
         }
         if let Some(drift) = drifted {
-            let reason = match run.is_too_slow() {
-                true => too_slow(run.progress().speed),
-                false => Reason::new(ReasonCode::InputLost, drift.to_string()),
-            };
+            let reason = self.why_behind(drift);
             self.begin_anew(reason);
         }
+    }
+
+    /// Whose fault it is that media is behind: the publisher's, or FFmpeg's.
+    fn why_behind(&self, drift: DriftBeyondBound) -> Reason {
+        if !self.pressure.is_high(Instant::now()) {
+            return Reason::new(ReasonCode::InputLost, drift.to_string());
+        }
+        let seconds = drift.behind.as_secs();
+        let message = format!(
+            "FFmpeg encodes slower than real time and is {seconds} s behind: \
+             choose faster presets, smaller pictures or fewer renditions"
+        );
+        Reason::new(ReasonCode::TranscoderSlow, message)
     }
 
     /// Ends the run in order; the next one begins where the input is now, the
@@ -265,14 +274,4 @@ fn change_text(change: InputChange) -> &'static str {
             "the input's sound has stopped, its picture goes on"
         }
     }
-}
-
-/// The input had to wait for FFmpeg until the run was too far behind.
-fn too_slow(speed: Option<f64>) -> Reason {
-    let speed = speed.map_or_else(String::new, |speed| format!(" ({speed:.2} of real time)"));
-    let text = format!(
-        "the encoder is too slow for the live input{speed}: choose a faster Preset, or fewer or \
-         smaller Video_outputs, or give the worker more CPU"
-    );
-    Reason::new(ReasonCode::EncoderTooSlow, text)
 }

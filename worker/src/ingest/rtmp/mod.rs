@@ -12,7 +12,7 @@
 mod amf0;
 mod chunk;
 pub mod client;
-mod guests;
+mod crowd;
 mod link;
 mod metadata;
 mod place;

@@ -15,10 +15,10 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, info, warn};
+use tracing::{Instrument, debug, info, warn};
 
 use super::ProtocolError;
-use super::guests::{Guests, Room};
+use super::crowd::{Crowd, Room};
 use super::place::{Place, Silence};
 use super::publish::{PublishSession, Step};
 use crate::ingest::{End, Event, Refusal};
@@ -43,8 +43,6 @@ pub struct Limits {
     pub silence: Duration,
     /// Connections at a time, whatever their state.
     pub connections: usize,
-    /// Of these, from one address without having shown the key.
-    pub strangers_per_peer: usize,
 }
 
 impl Default for Limits {
@@ -54,7 +52,6 @@ impl Default for Limits {
             idle: Duration::from_secs(10),
             silence: Duration::from_millis(1500),
             connections: 16,
-            strangers_per_peer: 8,
         }
     }
 }
@@ -139,7 +136,7 @@ impl RtmpServer {
             place: Place::new(),
             refused: Arc::clone(&refused),
         };
-        let accepting = tokio::spawn(accept(listener, gate)).abort_handle();
+        let accepting = tokio::spawn(accept(listener, gate).in_current_span()).abort_handle();
         (Self { accepting, refused }, receiver)
     }
 
@@ -156,7 +153,7 @@ impl Drop for RtmpServer {
 }
 
 async fn accept(listener: TcpListener, gate: Gate) {
-    let mut guests = Guests::default();
+    let mut crowd = Crowd::new(gate.limits.connections);
     loop {
         let (stream, peer) = match listener.accept().await {
             Ok(accepted) => accepted,
@@ -167,10 +164,10 @@ async fn accept(listener: TcpListener, gate: Gate) {
                 continue;
             }
         };
-        match guests.make_room(peer, &gate.limits) {
+        match crowd.make_room().await {
             Room::Free => {}
-            Room::InPlaceOf(peer) => gate.report(peer, Refusal::TooMany),
-            Room::None => {
+            Room::InPlaceOf(stranger) => gate.report(stranger, Refusal::TooMany),
+            Room::Full => {
                 gate.report(peer, Refusal::TooMany);
                 continue;
             }
@@ -182,13 +179,8 @@ async fn accept(listener: TcpListener, gate: Gate) {
             buffer: Vec::with_capacity(READ_SIZE),
             idle: gate.limits.idle,
             silence: Silence::default(),
-            known: CancellationToken::new(),
         };
-        guests.seat(
-            peer,
-            connection.known.clone(),
-            gate.clone().admit(connection),
-        );
+        crowd.admit(peer, |known| gate.clone().admit(connection, known));
     }
 }
 
@@ -203,8 +195,8 @@ struct Gate {
 }
 
 impl Gate {
-    /// A connection's life.
-    async fn admit(mut self, mut connection: Connection) {
+    /// A connection's life; `known` is cancelled once it has shown the key.
+    async fn admit(mut self, mut connection: Connection, known: CancellationToken) {
         let peer = connection.peer;
         let asked = timeout(self.limits.negotiation, connection.negotiate()).await;
         let name = match asked {
@@ -223,7 +215,7 @@ impl Gate {
         if !self.key.borrow_and_update().matches(&shown) {
             return self.refuse(connection, Refusal::WrongKey).await;
         }
-        connection.known.cancel();
+        known.cancel();
         let taken = self.place.take(&connection.silence, self.limits.silence);
         let Some(held) = taken.await else {
             return self.refuse(connection, Refusal::Busy).await;
@@ -316,8 +308,6 @@ struct Connection {
     buffer: Vec<u8>,
     idle: Duration,
     silence: Silence,
-    /// Cancelled once it has shown the key.
-    known: CancellationToken,
 }
 
 impl Connection {
