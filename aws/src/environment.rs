@@ -42,6 +42,20 @@ pub fn optional(variable: &'static str) -> Option<String> {
         .filter(|value| !value.is_empty())
 }
 
+/// A variable that holds names separated by commas, with or without spaces;
+/// empty where it is not there.
+pub fn names(variable: &'static str) -> Vec<String> {
+    split(&optional(variable).unwrap_or_default())
+}
+
+fn split(names: &str) -> Vec<String> {
+    let names = names.split(',').map(str::trim);
+    names
+        .filter(|name| !name.is_empty())
+        .map(str::to_owned)
+        .collect()
+}
+
 /// A variable of some type, or its default.
 ///
 /// # Errors
@@ -134,4 +148,15 @@ fn tls_context() -> TlsContext {
         .with_trust_store(roots)
         .build()
         .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_separated_by_commas_and_spaces_do_not_count() {
+        assert_eq!(split(" one, two,,three ,"), ["one", "two", "three"]);
+        assert!(split(" ").is_empty());
+    }
 }

@@ -46,6 +46,7 @@ fn start(script: &Script, input: &str, stall: Duration) -> Run {
         tie: Tie::through(FAKE),
         stall,
         first_frame: stall,
+        http_proxy: None,
         secrets: Vec::new(),
     })
     .unwrap()

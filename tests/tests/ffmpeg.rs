@@ -40,6 +40,7 @@ fn config(program: &str, argv: impl IntoIterator<Item = String>) -> RunConfig {
         tie: Tie::through(env!("CARGO_BIN_EXE_tied")),
         stall: HANGS,
         first_frame: HANGS,
+        http_proxy: None,
         secrets: Vec::new(),
     }
 }
@@ -453,7 +454,7 @@ async fn a_stopped_ffmpeg_is_a_stall() {
     frames(&run, 5).await;
     kill(pid, Signal::SIGSTOP).unwrap();
     let (pieces, end) = to_end(run).await;
-    assert!(matches!(end.cause, EndCause::Stalled), "{end:?}");
+    assert!(matches!(end.cause, EndCause::Stalled { .. }), "{end:?}");
     assert!(pieces.len() > 1);
     assert_gone(pid).await;
 }
@@ -476,7 +477,7 @@ async fn a_pause_of_the_input_is_no_stall_but_a_stop_under_input_is() {
     kill(pid, Signal::SIGSTOP).unwrap();
     let input_goes_on = async { while feed.write(input.clone()).await.is_ok() {} };
     let (end, ()) = tokio::join!(timeout(HANGS, run.wait()), input_goes_on);
-    assert!(matches!(end.unwrap().cause, EndCause::Stalled));
+    assert!(matches!(end.unwrap().cause, EndCause::Stalled { .. }));
     assert_gone(pid).await;
 }
 

@@ -49,10 +49,10 @@ pub fn health() -> ExitCode {
 }
 
 fn start() -> anyhow::Result<()> {
-    // What is wrong with the environment must be seen, too.
-    let config =
-        WorkerConfig::from_environment().inspect_err(|_| telemetry::init(LogFormat::Json))?;
-    telemetry::init(config.log_format);
+    let log_format = config::log_format();
+    telemetry::init(*log_format.as_ref().unwrap_or(&LogFormat::Json));
+    log_format?;
+    let config = WorkerConfig::from_environment()?;
     // One thread: FFmpeg is tied to the thread that starts it, and a channel
     // needs no more.
     let runtime = tokio::runtime::Builder::new_current_thread()

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use aws::environment::{EnvironmentError, optional, parsed, required, sdk_config, timing};
+use aws::environment::{EnvironmentError, names, optional, parsed, required, sdk_config, timing};
 use aws::launcher::{EcsLauncher, EcsSettings};
 use aws::media::MediaStores;
 use aws::queue::SqsQueue;
@@ -34,7 +34,7 @@ impl Config {
             tables: TableNames::with_prefix(&required("EZLIVE_TABLE_PREFIX")?),
             queue_url: required("EZLIVE_QUEUE_URL")?,
             store_url: required("EZLIVE_STORE")?,
-            buckets: list("EZLIVE_BUCKETS"),
+            buckets: names("EZLIVE_BUCKETS"),
             timing: timing()?,
             max_workers: (max_workers > 0).then_some(max_workers),
             min_idle: parsed("EZLIVE_MIN_IDLE", 0)?,
@@ -45,8 +45,8 @@ impl Config {
                 container: optional("EZLIVE_CONTAINER").unwrap_or_else(|| "worker".to_owned()),
                 capacity_provider: optional("EZLIVE_CAPACITY_PROVIDER")
                     .unwrap_or_else(|| "FARGATE".to_owned()),
-                subnets: list("EZLIVE_SUBNETS"),
-                security_groups: list("EZLIVE_SECURITY_GROUPS"),
+                subnets: names("EZLIVE_SUBNETS"),
+                security_groups: names("EZLIVE_SECURITY_GROUPS"),
             },
         })
     }
@@ -65,17 +65,6 @@ fn one_size() -> Result<Option<WorkerSize>, EnvironmentError> {
             size => Ok(size),
         },
     }
-}
-
-/// A variable that holds names separated by commas.
-fn list(variable: &'static str) -> Vec<String> {
-    let value = optional(variable).unwrap_or_default();
-    value
-        .split(',')
-        .map(str::trim)
-        .filter(|name| !name.is_empty())
-        .map(str::to_owned)
-        .collect()
 }
 
 #[tokio::main(flavor = "current_thread")]

@@ -210,7 +210,7 @@ impl End<'_> {
             WorkerChange::Release { worker, booking }
         };
         if matches!(outcome, Outcome::Gone) {
-            tail.kill();
+            drop(tail);
             return None;
         }
         tail.finish().await;

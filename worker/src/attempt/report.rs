@@ -39,7 +39,8 @@ impl Reporter {
         loop {
             match self.try_report(&change, &worker).await {
                 Ok(()) => return Ok(()),
-                Err(CommitError::JobChanged) => continue,
+                // Read before another's change: the next try reads after it.
+                Err(CommitError::JobChanged) => tokio::time::sleep(PAUSE).await,
                 // Drained meanwhile: it takes no other job, so it leaves.
                 Err(CommitError::WorkerChanged)
                     if matches!(worker, WorkerChange::Release { .. }) =>

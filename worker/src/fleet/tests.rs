@@ -3,7 +3,6 @@
 use std::net::Ipv4Addr;
 
 use aws::store::testing::TestDatabase;
-use aws::telemetry::LogFormat;
 use domain::ids::WorkerId;
 use domain::protocol::{Standbys, Timing};
 use domain::spec::{OperatorPolicy, WorkerSize};
@@ -75,7 +74,6 @@ fn config(id: WorkerId, database: &TestDatabase, media: &TempDir) -> WorkerConfi
         idle_timeout: Duration::ZERO,
         policy: OperatorPolicy::default(),
         ffmpeg: "ffmpeg".to_owned(),
-        log_format: LogFormat::Text,
     }
 }
 

@@ -90,20 +90,15 @@ impl Task {
     /// Publishes until the end.
     pub async fn run(self) -> Outcome {
         let _shut = ShutOnExit(Arc::clone(&self.shared));
-        let outcome = match self.publish().await {
-            Ok(outcome) => outcome,
-            Err(ChannelError::Fenced { holder }) => Outcome::Fenced { holder },
-            Err(ChannelError::Deleted) => Outcome::Deleted,
-            Err(ChannelError::Corrupt(error)) => Outcome::Corrupt(error),
-            // `until_it_works` gives none of these.
-            Err(ChannelError::Retry(_)) => Outcome::Closed,
-        };
+        let outcome = self.publish().await.unwrap_or_else(|early| early);
         let Config { job, attempt, .. } = &self.config;
         tracing::info!(%job, attempt, ?outcome, "publisher ended");
         outcome
     }
 
-    async fn publish(&self) -> Result<Outcome, ChannelError> {
+    /// # Errors
+    /// The outcome too, where it came before it was asked for.
+    async fn publish(&self) -> Result<Outcome, Outcome> {
         let mut channel = self.claim().await?;
         self.status.send_modify(|status| status.claimed = true);
         let mut current_run = None;
@@ -130,7 +125,7 @@ impl Task {
         }
     }
 
-    async fn claim(&self) -> Result<Channel, ChannelError> {
+    async fn claim(&self) -> Result<Channel, Outcome> {
         let Config {
             job,
             attempt,
@@ -153,7 +148,7 @@ impl Task {
         channel: &mut Channel,
         tracks: Vec<SegmentTrack>,
         run: Option<u32>,
-    ) -> Result<(), ChannelError> {
+    ) -> Result<(), Outcome> {
         let bytes: u64 = tracks.iter().map(|track| track.data.len() as u64).sum();
         if let Err(error) = channel.begin_segment(tracks, Timestamp::now()) {
             self.refused(&error);
@@ -191,7 +186,7 @@ impl Task {
         );
     }
 
-    async fn end(&self, channel: &mut Channel) -> Result<(), ChannelError> {
+    async fn end(&self, channel: &mut Channel) -> Result<(), Outcome> {
         match channel.begin_end(Timestamp::now()) {
             Ok(()) => self.drive(channel).await,
             Err(error) => {
@@ -202,7 +197,7 @@ impl Task {
     }
 
     /// Tries until the store has taken all of it.
-    async fn drive(&self, channel: &mut Channel) -> Result<(), ChannelError> {
+    async fn drive(&self, channel: &mut Channel) -> Result<(), Outcome> {
         let mut backoff = Backoff::default();
         while self
             .try_once(channel.drive(&Timestamp::now), &mut backoff)
@@ -217,14 +212,16 @@ impl Task {
         &self,
         operation: impl Future<Output = Result<T, ChannelError>>,
         backoff: &mut Backoff,
-    ) -> Result<Option<T>, ChannelError> {
+    ) -> Result<Option<T>, Outcome> {
         let error = match self.alive(timeout(TRY, operation)).await {
             Ok(Ok(value)) => {
                 self.store_obeys();
                 return Ok(Some(value));
             }
             Ok(Err(ChannelError::Retry(error))) => error.to_string(),
-            Ok(Err(error)) => return Err(error),
+            Ok(Err(ChannelError::Fenced { holder })) => return Err(Outcome::Fenced { holder }),
+            Ok(Err(ChannelError::Deleted)) => return Err(Outcome::Deleted),
+            Ok(Err(ChannelError::Corrupt(error))) => return Err(Outcome::Corrupt(error)),
             Err(_) => format!("no answer within {} s", TRY.as_secs()),
         };
         self.store_fails(error);

@@ -12,17 +12,18 @@ use tokio::time::Instant;
 
 use super::pressure::Pressure;
 use super::{Outcome, Pulled, Session, Told};
-use crate::attempt::run::{self, ActiveRun, RunSetup};
+use crate::attempt::run::{self, ActiveRun, OutputFault, RunSetup};
 use crate::attempt::source::{Source, address_policy};
 use crate::ffmpeg::shim::Tie;
 use crate::ffmpeg::{EndCause, FailureKind, RunEnd};
 use crate::ingest::pull::{self, Prepared, PullError};
 use crate::publisher::Publisher;
+use crate::segmenter::SegmentError;
 
 /// How long an input that FFmpeg opens may take to show what it carries.
 const PROBE: Duration = Duration::from_secs(15);
 /// A run as long as this had an input: the next one need not wait.
-const LASTING: Duration = Duration::from_secs(10);
+pub(super) const LASTING: Duration = Duration::from_secs(10);
 
 impl Session<'_> {
     /// Starts a run on this input.
@@ -52,13 +53,11 @@ impl Session<'_> {
         }
     }
 
-    /// Ends a run in order and keeps what it added up to.
-    pub(super) async fn finish(&mut self, run: ActiveRun) {
+    /// Ends a run in order, beside the loop, and keeps what it added up to.
+    pub(super) fn finish(&mut self, run: ActiveRun) {
         self.waiting = None;
         self.totals.dropped_frames += run.progress().dropped;
-        let end = run.finish().await;
-        tracing::info!(cause = ?end.cause, "the run is over");
-        self.pulse.moved();
+        self.finishing = Some(run.finish().boxed());
     }
 
     /// FFmpeg has ended by itself.
@@ -74,8 +73,8 @@ impl Session<'_> {
         if run.age() >= LASTING {
             self.input_failures.succeeded();
         }
-        run.take_rest().await;
-        let text = run::end_text(&end);
+        let fault = run.take_rest().await;
+        let text = run::end_text(&end, fault.as_ref());
         tracing::warn!(cause = ?end.cause, exit = ?end.exit, stderr = ?end.stderr, "FFmpeg ended");
         let kind = match &end.cause {
             EndCause::Failed { kind, .. } => Some(*kind),
@@ -87,7 +86,11 @@ impl Session<'_> {
             Some(FailureKind::InputForbidden) => Some(failed(ReasonCode::InputForbidden, text)),
             Some(FailureKind::Input) => self.wait_for_input(ReasonCode::InputUnreachable, text),
             // What FFmpeg reads itself we don't see: no frame is no input.
-            _ if pulled && matches!(end.cause, EndCause::InputEnded | EndCause::Stalled) => {
+            _ if pulled && matches!(end.cause, EndCause::InputEnded | EndCause::Stalled { .. }) => {
+                self.wait_for_input(ReasonCode::InputLost, text)
+            }
+            // A track of the input has stopped: it is looked at again.
+            _ if matches!(fault, Some(OutputFault::Cut(SegmentError::Starved { .. }))) => {
                 self.wait_for_input(ReasonCode::InputLost, text)
             }
             _ => self.try_again(Reason::new(ReasonCode::TranscoderFailed, text)),
@@ -96,7 +99,8 @@ impl Session<'_> {
 
     /// The input is not there: that costs nothing of the budget.
     fn wait_for_input(&mut self, code: ReasonCode, text: String) -> Option<Outcome> {
-        self.not_before = Instant::now() + self.input_failures.failed();
+        let pause = self.input_failures.failed();
+        self.sniff_after(pause);
         self.in_trouble(Reason::new(code, text))
     }
 
@@ -106,10 +110,7 @@ impl Session<'_> {
         if self.failures.is_spent() {
             return Some(Outcome::Failed { reason });
         }
-        self.not_before = Instant::now() + pause;
-        if let Some(connection) = &mut self.connection {
-            connection.stop_sniffing();
-        }
+        self.sniff_after(pause);
         self.tell(Change::EndRun { reason }, Told::Running);
         None
     }
@@ -141,7 +142,7 @@ impl Session<'_> {
         let Source::Url(url) = source else {
             return None;
         };
-        let may_begin = self.run.is_none() && self.told != Told::Paused;
+        let may_begin = self.run.is_none() && self.finishing.is_none() && self.told != Told::Paused;
         if !may_begin || Instant::now() < self.not_before {
             return None;
         }
@@ -159,7 +160,7 @@ impl Session<'_> {
             })?;
             let arguments = probe_args(prepared.feed());
             let input = tokio::select! {
-                probed = pull::probe::probe(ffprobe.into(), &arguments, PROBE) => {
+                probed = pull::probe::probe(ffprobe.into(), &arguments, prepared.http_proxy(), PROBE) => {
                     probed.map_err(|error| {
                         let text = error.text(prepared.secrets());
                         Reason::new(ReasonCode::InputUnreachable, text)
@@ -191,6 +192,11 @@ impl Session<'_> {
             }
         }
     }
+}
+
+/// A run that was to end has.
+pub(super) fn note_end(end: &RunEnd) {
+    tracing::info!(cause = ?end.cause, "the run is over");
 }
 
 /// The `ffprobe` that came with this `ffmpeg`.
