@@ -3,12 +3,16 @@
 //!
 //! No decision compares clocks: liveness is "the beat moved between looks".
 
+mod ending;
+
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use crate::job::{Desired, Job, JobState, Reason, ReasonCode};
-use crate::message::Watch;
-use crate::worker::{Worker, WorkerState};
+use crate::message::{Message, Watch};
+use crate::worker::{Booking, Worker, WorkerState};
+
+pub use ending::{OnDelete, OnTaskStopped, on_delete, on_task_stopped, playlists_are_to_end};
 
 /// The protocol's times.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,6 +74,23 @@ impl Timing {
             0 => Duration::ZERO,
             n => Duration::from_secs(1 << (n - 1).min(4)),
         }
+    }
+}
+
+/// What a client's change of a job leaves to the scheduler: the message that
+/// says so, and how long it waits.
+pub fn follow_up(job: &Job, timing: &Timing) -> Option<(Message, Duration)> {
+    let stop_by = Message::StopBy {
+        job: job.id.clone(),
+        attempt: job.attempt,
+    };
+    match job.state {
+        JobState::Created => Some((Message::schedule(job.id.clone()), Duration::ZERO)),
+        JobState::Stopping => Some((stop_by, timing.stop_grace)),
+        // Stopped while it waited for its next worker: nobody else ends the
+        // playlists that the last one has left open.
+        JobState::Stopped if job.attempt > 0 => Some((stop_by, Duration::ZERO)),
+        _ => None,
     }
 }
 
@@ -272,6 +293,39 @@ pub fn assignment_of(job: &Job) -> Assignment {
         Desired::Pause => Assignment::Hold,
         Desired::Stop => Assignment::Stop,
     }
+}
+
+/// What a worker that serves nobody does after a look at its record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WhenIdle {
+    /// Serve this.
+    Serve(Booking),
+    /// Nothing yet.
+    Wait,
+    /// It was closed, or told to leave.
+    Leave,
+}
+
+/// Decides what a worker that serves nobody does.
+pub fn when_idle(record: Option<&Worker>) -> WhenIdle {
+    match record {
+        Some(Worker {
+            state: WorkerState::Booked,
+            booking: Some(booking),
+            ..
+        }) => WhenIdle::Serve(booking.clone()),
+        Some(Worker {
+            state: WorkerState::Idle,
+            ..
+        }) => WhenIdle::Wait,
+        _ => WhenIdle::Leave,
+    }
+}
+
+/// Whether a worker that leaves closes its own record. While it is booked it
+/// does not: its watch finds it gone, and the job with it.
+pub fn closes_itself(record: &Worker) -> bool {
+    record.booking.is_none() && record.state != WorkerState::Closed
 }
 
 fn is_booting(worker: Option<&Worker>) -> bool {

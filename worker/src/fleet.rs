@@ -6,7 +6,8 @@ use std::time::Duration;
 use anyhow::Context;
 use aws::media::MediaStores;
 use aws::store::{CommitError, Expected, Store, StoreError, WorkerChange};
-use domain::worker::{Booking, Worker, WorkerState};
+use domain::protocol::{WhenIdle, closes_itself, when_idle};
+use domain::worker::{Booking, Worker};
 use jiff::Timestamp;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -111,19 +112,10 @@ impl Member {
             } else {
                 self.store.worker(id).await
             };
-            match record {
-                Ok(Some(Worker {
-                    state: WorkerState::Booked,
-                    booking: Some(booking),
-                    ..
-                })) => {
-                    return Ok(Found::Booked(booking));
-                }
-                Ok(Some(Worker {
-                    state: WorkerState::Idle,
-                    ..
-                })) => {}
-                Ok(_) | Err(StoreError::Conflict) => return Ok(Found::Leave),
+            match record.map(|record| when_idle(record.as_ref())) {
+                Ok(WhenIdle::Serve(booking)) => return Ok(Found::Booked(booking)),
+                Ok(WhenIdle::Wait) => {}
+                Ok(WhenIdle::Leave) | Err(StoreError::Conflict) => return Ok(Found::Leave),
                 // Looked again soon; should it last, the sweep closes us.
                 Err(error) => tracing::warn!(%error, "could not look for a booking"),
             }
@@ -137,7 +129,7 @@ impl Member {
         let Some(record) = self.store.worker(&worker).await? else {
             return Ok(());
         };
-        if record.booking.is_some() || record.state == WorkerState::Closed {
+        if !closes_itself(&record) {
             return Ok(());
         }
         let close = WorkerChange::Close {
