@@ -17,6 +17,11 @@ pub enum Message {
         /// more, another chain of retries has taken over and this one ends.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         after_failures: Option<u32>,
+        /// For a try of a job that waits for the fleet: its link of the chain
+        /// of tries, which is the job's `watch_seq` (a job is either watched
+        /// or waits).
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        try_seq: Option<u64>,
     },
     /// Look whether the worker of this attempt still beats.
     Watch(Watch),
@@ -47,6 +52,7 @@ impl Message {
         Self::Schedule {
             job,
             after_failures: None,
+            try_seq: None,
         }
     }
 }
@@ -92,8 +98,17 @@ mod tests {
                 Message::Schedule {
                     job: job.clone(),
                     after_failures: Some(2),
+                    try_seq: None,
                 },
                 r#"{"type":"schedule","job":"019a0000-0000-7000-8000-000000000001","after_failures":2}"#,
+            ),
+            (
+                Message::Schedule {
+                    job: job.clone(),
+                    after_failures: Some(2),
+                    try_seq: Some(5),
+                },
+                r#"{"type":"schedule","job":"019a0000-0000-7000-8000-000000000001","after_failures":2,"try_seq":5}"#,
             ),
             (
                 Message::Watch(watch),

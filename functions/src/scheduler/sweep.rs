@@ -22,12 +22,13 @@ const AT_ONCE: usize = 16;
 impl Scheduler {
     pub(super) async fn sweep(&self) -> Result<(), Failure> {
         // What one of them fails with keeps the others from nothing.
-        let (jobs, deletions, workers) = tokio::join!(
+        let (jobs, endings, deletions, workers) = tokio::join!(
             self.sweep_jobs(),
+            self.sweep_endings(),
             self.sweep_deletions(),
             self.sweep_workers()
         );
-        jobs.and(deletions).and(workers)
+        jobs.and(endings).and(deletions).and(workers)
     }
 
     async fn sweep_jobs(&self) -> Result<(), Failure> {
@@ -91,9 +92,29 @@ impl Scheduler {
         }
     }
 
+    /// Playlists that an ended job has left open, each by a message of its own:
+    /// the store may still be slow.
+    async fn sweep_endings(&self) -> Result<(), Failure> {
+        let page = self.store.jobs_to_end(PAGE, None).await?;
+        let asked = page.jobs.into_iter().map(|job| {
+            let stop_by = Message::StopBy {
+                job: job.id,
+                attempt: job.attempt,
+            };
+            self.send(stop_by, Duration::ZERO)
+        });
+        log_failures(
+            futures::stream::iter(asked)
+                .buffered(AT_ONCE)
+                .collect()
+                .await,
+        );
+        Ok(())
+    }
+
     async fn sweep_deletions(&self) -> Result<(), Failure> {
-        let jobs = self.store.jobs_to_delete(PAGE).await?;
-        let deleted = jobs.into_iter().map(|job| self.sweep_deletion(job.id));
+        let page = self.store.jobs_to_delete(PAGE, None).await?;
+        let deleted = page.jobs.into_iter().map(|job| self.sweep_deletion(job.id));
         log_failures(
             futures::stream::iter(deleted)
                 .buffered(AT_ONCE)
