@@ -12,7 +12,10 @@ use crate::job::{Desired, Job, JobState, Reason, ReasonCode};
 use crate::message::{Message, Watch};
 use crate::worker::{Booking, Worker, WorkerState};
 
-pub use ending::{OnDelete, OnTaskStopped, on_delete, on_task_stopped, playlists_are_to_end};
+pub use ending::{
+    OnDelete, OnDeleteRequest, OnTaskStopped, on_delete, on_delete_request, on_task_stopped,
+    playlists_are_to_end,
+};
 
 /// The protocol's times.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -122,6 +125,21 @@ pub fn on_schedule(
         JobState::Created if job.desired != Desired::Stop => OnSchedule::Place,
         JobState::Assigned if is_booting(worker) => OnSchedule::DriveLaunch,
         _ => OnSchedule::Drop,
+    }
+}
+
+/// The link at which a message finds a job's chain of looks or tries, which
+/// stands at `watch_seq` since the message `advanced_by`. One that this very
+/// message has advanced before, and then could not say so, counts as not
+/// advanced yet: delivered again, it goes on where it broke off.
+pub fn chain_link<M: PartialEq + ?Sized>(
+    watch_seq: u64,
+    advanced_by: Option<&M>,
+    message: &M,
+) -> u64 {
+    match advanced_by {
+        Some(by) if by == message => watch_seq.saturating_sub(1),
+        _ => watch_seq,
     }
 }
 

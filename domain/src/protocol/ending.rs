@@ -1,6 +1,7 @@
 //! What is left to do once a job or its worker has come to an end.
 
 use super::{Job, JobState, Worker, WorkerState};
+use crate::job::Deletion;
 
 /// What to do about `TaskStopped`: the worker's process is certainly gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +38,39 @@ pub fn on_task_stopped(worker: &Worker, job: Option<&Job>) -> OnTaskStopped {
     match close {
         true => OnTaskStopped::Close,
         false => OnTaskStopped::Drop,
+    }
+}
+
+/// What a client's wish to delete a job comes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnDeleteRequest {
+    /// The record goes at once: nothing else is left of the job.
+    Remove,
+    /// It has not ended, and its client does not insist.
+    Refuse,
+    /// The same was wished before: the scheduler is told again.
+    Stands,
+    /// This is what is now wished of it.
+    Mark(Deletion),
+}
+
+/// Decides on a client's wish to delete a job, `force` also where it has not
+/// ended, `media` with its objects.
+pub fn on_delete_request(job: &Job, force: bool, media: bool) -> OnDeleteRequest {
+    // A deletion asked for before stands; this one may add to it.
+    let before = job.deletion;
+    let deletion = Deletion {
+        media: media || before.is_some_and(|before| before.media),
+    };
+    // The record goes last: it tells which playlists are still to be ended.
+    if job.state.is_ended() && !job.ending && !deletion.media {
+        OnDeleteRequest::Remove
+    } else if !job.state.is_ended() && !force && before.is_none() {
+        OnDeleteRequest::Refuse
+    } else if before == Some(deletion) {
+        OnDeleteRequest::Stands
+    } else {
+        OnDeleteRequest::Mark(deletion)
     }
 }
 

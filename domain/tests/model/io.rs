@@ -9,7 +9,7 @@
 use domain::job::Transition;
 
 use crate::media::{Playlist, Recorded};
-use crate::records::{JobNo, JobRecord, Letter, WorkerNo, WorkerRecord};
+use crate::records::{JobNo, JobRecord, Letter, MessageId, WorkerNo, WorkerRecord};
 use crate::store::WorkerChange;
 
 /// A call to the outside.
@@ -21,7 +21,7 @@ pub enum Call {
     Commit(JobNo, Box<Transition>, WorkerChange),
     CommitWorker(WorkerChange),
     DeleteJob { job: JobNo, version: u64 },
-    AdvanceWatch { job: JobNo, attempt: u64, seq: u64 },
+    AdvanceWatch { job: JobNo, attempt: u64, seq: u64, by: MessageId },
     NoteWatch { job: JobNo, seq: u64 },
     NoteBeat { worker: WorkerNo, beat: u64 },
     NoteTask(WorkerNo),
@@ -71,9 +71,7 @@ impl Call {
     pub fn meets_itself(&self) -> bool {
         matches!(
             self,
-            Self::AdvanceWatch { .. }
-                | Self::Register(_)
-                | Self::WriteTimeline { .. }
+            Self::Register(_) | Self::WriteTimeline { .. }
                 | Self::WritePlaylist { .. }
         )
     }

@@ -7,6 +7,7 @@ use std::sync::LazyLock;
 use domain::ids::{JobId, WorkerId};
 use domain::job::{Deletion, Desired, Job, JobState, Reason, ReasonCode};
 use domain::message::Watch;
+use domain::protocol::chain_link;
 use domain::spec::{OperatorPolicy, Spec, WorkerSize};
 use domain::worker::{Booking, Worker, WorkerState};
 use jiff::Timestamp;
@@ -79,18 +80,23 @@ pub struct JobRecord {
     pub failures: u32,
     pub waits_for_fleet: bool,
     pub deletion: Option<bool>,
+    pub ending: bool,
     pub watch_seq: u64,
+    /// The message that has advanced the chain to there; `None` also where no
+    /// copy of it is left.
+    pub watch_by: Option<MessageId>,
     pub swept_watch_seq: Option<u64>,
 }
 
 impl JobRecord {
     /// A job just created.
     pub fn new(job: JobNo) -> Self {
-        Self::of(&TEMPLATES[usize::from(job)], 0, None)
+        Self::of(&TEMPLATES[usize::from(job)], None)
     }
 
-    /// What the model keeps of a job.
-    pub fn of(job: &Job, watch_seq: u64, swept_watch_seq: Option<u64>) -> Self {
+    /// What the model keeps of a job. The attributes of its chain of looks stay
+    /// as they were `before`.
+    pub fn of(job: &Job, before: Option<&Self>) -> Self {
         let reason = job.reason.as_ref().map(|reason| reason.code);
         Self {
             version: job.version,
@@ -101,9 +107,16 @@ impl JobRecord {
             failures: job.failures,
             waits_for_fleet: reason == Some(ReasonCode::FleetLimit),
             deletion: job.deletion.map(|deletion| deletion.media),
-            watch_seq,
-            swept_watch_seq,
+            ending: job.ending,
+            watch_seq: before.map_or(0, |before| before.watch_seq),
+            watch_by: before.and_then(|before| before.watch_by),
+            swept_watch_seq: before.and_then(|before| before.swept_watch_seq),
         }
+    }
+
+    /// The link at which a message finds the chain.
+    pub fn link_for(&self, message: MessageId) -> u64 {
+        chain_link(self.watch_seq, self.watch_by.as_ref(), &message)
     }
 
     /// The domain's record.
@@ -120,6 +133,7 @@ impl JobRecord {
             attempt: self.attempt,
             failures: self.failures,
             deletion: self.deletion.map(|media| Deletion { media }),
+            ending: self.ending,
             ..TEMPLATES[usize::from(job)].clone()
         }
     }
@@ -155,16 +169,32 @@ impl WorkerRecord {
     }
 }
 
-/// A message on its way. The parts of a sweep are messages of their own, as
+/// The queue's name of a message; all its deliveries have it. 0 where nobody
+/// asks for it.
+pub type MessageId = u8;
+
+/// A message on its way, or being taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Envelope {
+    pub letter: Letter,
+    pub id: MessageId,
+}
+
+/// A message. The parts of a sweep are messages of their own, as
 /// they don't depend on each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Letter {
-    Schedule { job: JobNo, after_failures: Option<u32> },
+    Schedule {
+        job: JobNo,
+        after_failures: Option<u32>,
+        try_seq: Option<u64>,
+    },
     Look(Look),
     TaskStopped { worker: WorkerNo },
     Delete { job: JobNo },
     StopBy { job: JobNo, attempt: u64 },
     SweepJob { job: JobNo },
+    SweepEnding { job: JobNo },
     SweepDeletion { job: JobNo },
     SweepWorker { worker: WorkerNo },
 }

@@ -15,7 +15,7 @@ use domain::worker::WorkerState;
 
 use crate::io::{Answer, Call, Halt, Io, Run};
 use crate::media::{self, ChannelError};
-use crate::records::{JobNo, JobRecord, Letter, Look, NOW, WorkerNo, WorkerRecord, worker_id, worker_no};
+use crate::records::{JobNo, JobRecord, Letter, Look, MessageId, NOW, WorkerNo, WorkerRecord, worker_id, worker_no};
 use crate::scenario::{Break, Scenario};
 use crate::store::WorkerChange;
 
@@ -30,18 +30,38 @@ pub const TIMING: Timing = Timing {
 pub struct Handler<'a, 'j> {
     pub scenario: &'a Scenario,
     pub io: Io<'j>,
+    /// The message's id.
+    pub message: MessageId,
+}
+
+/// What is known of a try to place a job.
+#[derive(Clone, Copy)]
+struct Try {
+    after_failures: Option<u32>,
+    seq: Option<u64>,
 }
 
 impl Handler<'_, '_> {
     /// Takes a message.
     pub fn take(&mut self, letter: Letter) -> Run<()> {
         match letter {
-            Letter::Schedule { job, after_failures } => self.schedule(job, after_failures),
+            Letter::Schedule {
+                job,
+                after_failures,
+                try_seq: seq,
+            } => self.schedule(
+                job,
+                Try {
+                    after_failures,
+                    seq,
+                },
+            ),
             Letter::Look(look) => self.watch(look),
             Letter::StopBy { job, attempt } => self.stop_by(job, attempt),
             Letter::Delete { job } | Letter::SweepDeletion { job } => self.delete(job),
             Letter::TaskStopped { worker } => self.task_stopped(worker),
             Letter::SweepJob { job } => self.sweep_job(job),
+            Letter::SweepEnding { job } => self.sweep_ending(job),
             Letter::SweepWorker { worker } => self.sweep_worker(worker),
         }
     }
@@ -61,24 +81,29 @@ impl Handler<'_, '_> {
         Ok(after)
     }
 
-    fn schedule(&mut self, no: JobNo, after_failures: Option<u32>) -> Run<()> {
-        let job = self.io.job(no)?.map(|record| record.job(no));
-        let worker = match &job {
-            Some(job) => self.worker_of(job)?,
-            None => None,
+    fn schedule(&mut self, no: JobNo, tried: Try) -> Run<()> {
+        let Some(stored) = self.io.job(no)? else {
+            return Ok(());
         };
+        let link = stored.link_for(self.message);
+        if tried.seq.is_some_and(|seq| seq != link) {
+            return Ok(());
+        }
+        let job = stored.job(no);
+        let worker = self.worker_of(&job)?;
         let record = worker.map(|(worker, record)| record.worker(worker));
-        match (on_schedule(job.as_ref(), record.as_ref(), after_failures), job) {
-            (OnSchedule::Place, Some(job)) => self.place(no, &job, after_failures),
-            (OnSchedule::DriveLaunch, Some(job)) => match worker {
+        match on_schedule(Some(&job), record.as_ref(), tried.after_failures) {
+            OnSchedule::Place => self.place(no, &stored),
+            OnSchedule::DriveLaunch => match worker {
                 Some((worker, record)) => self.drive_launch(no, &job, worker, &record),
                 None => Ok(()),
             },
-            _ => Ok(()),
+            OnSchedule::Drop => Ok(()),
         }
     }
 
-    fn place(&mut self, no: JobNo, job: &Job, after_failures: Option<u32>) -> Run<()> {
+    fn place(&mut self, no: JobNo, stored: &JobRecord) -> Run<()> {
+        let job = &stored.job(no);
         let Answer::Idle(idle) = self.io.call(Call::ReadIdle)? else {
             return Err(Halt::Failed);
         };
@@ -93,10 +118,11 @@ impl Handler<'_, '_> {
                 _ => return Err(Halt::Failed),
             }
         }
-        self.book_new(no, job, after_failures)
+        self.book_new(no, stored)
     }
 
-    fn book_new(&mut self, no: JobNo, job: &Job, after_failures: Option<u32>) -> Run<()> {
+    fn book_new(&mut self, no: JobNo, stored: &JobRecord) -> Run<()> {
+        let job = &stored.job(no);
         let id = WorkerId::for_attempt(&job.id, job.attempt + 1);
         let booked = book(job, &id)?;
         let after = booked.job.clone();
@@ -113,25 +139,33 @@ impl Handler<'_, '_> {
                 };
                 self.drive_launch(no, &after, worker, &record)
             }
-            Answer::FleetFull => self.wait_for_fleet(no, job, after_failures),
+            Answer::FleetFull => self.wait_for_fleet(no, stored),
             _ => Err(Halt::Failed),
         }
     }
 
-    fn wait_for_fleet(&mut self, no: JobNo, job: &Job, after_failures: Option<u32>) -> Run<()> {
-        let waits = job
-            .reason
-            .as_ref()
-            .is_some_and(|reason| reason.code == ReasonCode::FleetLimit);
-        if waits && after_failures.is_some() {
-            return self.io.send(Letter::Schedule {
+    fn wait_for_fleet(&mut self, no: JobNo, stored: &JobRecord) -> Run<()> {
+        let mut job = stored.job(no);
+        if !stored.waits_for_fleet {
+            let reason = Reason::new(ReasonCode::FleetLimit, "");
+            job = self.commit(no, &job, Change::NotPlaced { reason }, WorkerChange::None)?;
+        }
+        let seq = stored.link_for(self.message);
+        let advance = Call::AdvanceWatch {
+            job: no,
+            attempt: job.attempt,
+            seq,
+            by: self.message,
+        };
+        match self.io.call(advance)? {
+            Answer::Conflict => Ok(()),
+            Answer::Done => self.io.send(Letter::Schedule {
                 job: no,
                 after_failures: Some(job.failures),
-            });
+                try_seq: Some(seq + 1),
+            }),
+            _ => Err(Halt::Failed),
         }
-        let reason = Reason::new(ReasonCode::FleetLimit, "");
-        let waiting = self.commit(no, job, Change::NotPlaced { reason }, WorkerChange::None)?;
-        self.schedule_again(no, &waiting)
     }
 
     fn drive_launch(
@@ -167,6 +201,7 @@ impl Handler<'_, '_> {
         self.io.send(Letter::Schedule {
             job: no,
             after_failures: (pause > Duration::ZERO).then_some(job.failures),
+            try_seq: None,
         })
     }
 
@@ -180,13 +215,15 @@ impl Handler<'_, '_> {
             .filter(|(_, record)| record.state != WorkerState::Closed);
         let record = worker.map(|(worker, record)| record.worker(worker));
         let watch = look.watch();
-        match on_watch(Some(&job), stored.watch_seq, record.as_ref(), &watch, &TIMING) {
+        let link = stored.link_for(self.message);
+        match on_watch(Some(&job), link, record.as_ref(), &watch, &TIMING) {
             OnWatch::Drop => Ok(()),
             OnWatch::LookAgain(next) => {
                 let advance = Call::AdvanceWatch {
                     job: look.job,
                     attempt: look.attempt,
                     seq: look.watch_seq,
+                    by: self.message,
                 };
                 match self.io.call(advance)? {
                     Answer::Conflict => Ok(()),
@@ -301,12 +338,16 @@ impl Handler<'_, '_> {
         if !playlists_are_to_end(job) {
             return Ok(());
         }
-        match self.end_channel(no, job)? {
-            Ok(()) | Err(ChannelError::NotOurs) => Ok(()),
-            Err(ChannelError::Retry) => self.io.send(Letter::StopBy {
-                job: no,
-                attempt: job.attempt,
-            }),
+        if self.end_channel(no, job)? == Err(ChannelError::Retry) {
+            return Ok(());
+        }
+        let transition = job
+            .apply(Change::EndPlaylists, NOW)
+            .map_err(|_| Halt::Failed)?;
+        let call = Call::Commit(no, Box::new(transition), WorkerChange::None);
+        match self.io.call(call)? {
+            Answer::Done | Answer::JobChanged => Ok(()),
+            _ => Err(Halt::Failed),
         }
     }
 
@@ -354,6 +395,7 @@ impl Handler<'_, '_> {
         let schedule = Letter::Schedule {
             job: no,
             after_failures: None,
+            try_seq: None,
         };
         match on_sweep_job(&job, stored.watch_seq, stored.swept_watch_seq) {
             OnSweepJob::Schedule => self.io.send(schedule),
@@ -381,6 +423,17 @@ impl Handler<'_, '_> {
             seen_beat: 0,
             unmoved: 0,
         }))
+    }
+
+    /// The sweep finds such a job in the index; its message says the rest.
+    fn sweep_ending(&mut self, no: JobNo) -> Run<()> {
+        match self.io.job(no)? {
+            Some(stored) if stored.ending => self.io.send(Letter::StopBy {
+                job: no,
+                attempt: stored.attempt,
+            }),
+            _ => Ok(()),
+        }
     }
 
     fn sweep_worker(&mut self, worker: WorkerNo) -> Run<()> {

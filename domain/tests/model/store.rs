@@ -61,11 +61,20 @@ impl Stores {
                 }
                 _ => Answer::JobChanged,
             },
-            Call::AdvanceWatch { job, attempt, seq } => {
+            Call::AdvanceWatch {
+                job,
+                attempt,
+                seq,
+                by,
+            } => {
                 let any = scenario.broken == Some(Break::LookAtAnySeq);
                 match self.job_mut(*job) {
-                    Some(found) if found.attempt == *attempt && (any || found.watch_seq == *seq) => {
+                    Some(found)
+                        if found.attempt == *attempt
+                            && (any || found.link_for(*by) == *seq) =>
+                    {
                         found.watch_seq = seq + 1;
+                        found.watch_by = Some(*by);
                         Answer::Done
                     }
                     _ => Answer::Conflict,
@@ -167,11 +176,7 @@ impl Stores {
             self.violation = Some("an attempt went back");
         }
         // The looks' own attribute is left as it is.
-        self.jobs[usize::from(job)] = Some(JobRecord::of(
-            &transition.job,
-            before.watch_seq,
-            before.swept_watch_seq,
-        ));
+        self.jobs[usize::from(job)] = Some(JobRecord::of(&transition.job, Some(&before)));
         Answer::Done
     }
 
