@@ -278,7 +278,7 @@ pub fn on_sweep_worker(worker: &Worker, job: Option<&Job>) -> OnSweepWorker {
 }
 
 /// What a worker does after it has read its job.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Assignment {
     /// Serve the job.
     Run,

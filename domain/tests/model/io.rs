@@ -20,23 +20,48 @@ pub enum Call {
     ReadIdle,
     Commit(JobNo, Box<Transition>, WorkerChange),
     CommitWorker(WorkerChange),
-    DeleteJob { job: JobNo, version: u64 },
-    AdvanceWatch { job: JobNo, attempt: u64, seq: u64, by: MessageId },
-    NoteWatch { job: JobNo, seq: u64 },
-    NoteBeat { worker: WorkerNo, beat: u64 },
+    DeleteJob {
+        job: JobNo,
+        version: u64,
+    },
+    AdvanceWatch {
+        job: JobNo,
+        attempt: u64,
+        seq: u64,
+        by: MessageId,
+    },
+    NoteWatch {
+        job: JobNo,
+        seq: u64,
+    },
+    NoteBeat {
+        worker: WorkerNo,
+        beat: u64,
+    },
     NoteTask(WorkerNo),
     Register(WorkerNo),
     Launch(WorkerNo),
     Kill(WorkerNo),
     Send(Letter),
     ReadTimeline(JobNo),
-    WriteTimeline { job: JobNo, over: Option<Recorded>, body: Recorded },
+    WriteTimeline {
+        job: JobNo,
+        over: Option<Recorded>,
+        body: Recorded,
+    },
     ReadPlaylist(JobNo),
-    WritePlaylist { job: JobNo, over: Option<Playlist>, body: Playlist },
+    WritePlaylist {
+        job: JobNo,
+        over: Option<Playlist>,
+        body: Playlist,
+    },
     DeleteMedia(JobNo),
     /// The playlists have been claimed or ended: nothing is called; the
     /// invariants count from here.
-    Claimed { job: JobNo, attempt: u64 },
+    Claimed {
+        job: JobNo,
+        attempt: u64,
+    },
 }
 
 impl Call {
@@ -71,8 +96,7 @@ impl Call {
     pub fn meets_itself(&self) -> bool {
         matches!(
             self,
-            Self::Register(_) | Self::WriteTimeline { .. }
-                | Self::WritePlaylist { .. }
+            Self::Register(_) | Self::WriteTimeline { .. } | Self::WritePlaylist { .. }
         )
     }
 }
@@ -81,8 +105,8 @@ impl Call {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Answer {
     Done,
-    Job(Option<JobRecord>),
-    Worker(Option<WorkerRecord>),
+    Job(JobNo, Option<JobRecord>),
+    Worker(WorkerNo, Option<WorkerRecord>),
     Idle(Vec<WorkerNo>),
     Timeline(Option<Recorded>),
     Playlist(Option<Playlist>),
@@ -125,14 +149,14 @@ impl<'a> Io<'a> {
 
     pub fn job(&mut self, job: JobNo) -> Run<Option<JobRecord>> {
         match self.call(Call::ReadJob(job))? {
-            Answer::Job(record) => Ok(record),
+            Answer::Job(_, record) => Ok(record),
             _ => Err(Halt::Failed),
         }
     }
 
     pub fn worker(&mut self, worker: WorkerNo) -> Run<Option<WorkerRecord>> {
         match self.call(Call::ReadWorker(worker))? {
-            Answer::Worker(record) => Ok(record),
+            Answer::Worker(_, record) => Ok(record),
             _ => Err(Halt::Failed),
         }
     }

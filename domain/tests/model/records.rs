@@ -19,7 +19,7 @@ pub type JobNo = u8;
 pub type WorkerNo = u8;
 
 /// No scenario comes to a higher attempt.
-pub const ATTEMPTS: u64 = 10;
+pub const ATTEMPTS: u64 = 7;
 /// The model has at most so many jobs.
 pub const JOBS: u8 = 2;
 /// The worker that is there from the start, where a scenario has one.
@@ -41,9 +41,9 @@ static TEMPLATES: LazyLock<Vec<Job>> = LazyLock::new(|| {
 
 static WORKER_IDS: LazyLock<Vec<WorkerId>> = LazyLock::new(|| {
     let spare = WorkerId::parse("00000000-0000-4000-8000-000000000000").unwrap();
-    let launched = TEMPLATES.iter().flat_map(|job| {
-        (1..=ATTEMPTS).map(|attempt| WorkerId::for_attempt(&job.id, attempt))
-    });
+    let launched = TEMPLATES
+        .iter()
+        .flat_map(|job| (1..=ATTEMPTS).map(|attempt| WorkerId::for_attempt(&job.id, attempt)));
     std::iter::once(spare).chain(launched).collect()
 });
 
@@ -190,13 +190,28 @@ pub enum Letter {
         try_seq: Option<u64>,
     },
     Look(Look),
-    TaskStopped { worker: WorkerNo },
-    Delete { job: JobNo },
-    StopBy { job: JobNo, attempt: u64 },
-    SweepJob { job: JobNo },
-    SweepEnding { job: JobNo },
-    SweepDeletion { job: JobNo },
-    SweepWorker { worker: WorkerNo },
+    TaskStopped {
+        worker: WorkerNo,
+    },
+    Delete {
+        job: JobNo,
+    },
+    StopBy {
+        job: JobNo,
+        attempt: u64,
+    },
+    SweepJob {
+        job: JobNo,
+    },
+    SweepEnding {
+        job: JobNo,
+    },
+    SweepDeletion {
+        job: JobNo,
+    },
+    SweepWorker {
+        worker: WorkerNo,
+    },
 }
 
 /// The message `Watch`.

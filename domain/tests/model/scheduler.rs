@@ -15,7 +15,9 @@ use domain::worker::WorkerState;
 
 use crate::io::{Answer, Call, Halt, Io, Run};
 use crate::media::{self, ChannelError};
-use crate::records::{JobNo, JobRecord, Letter, Look, MessageId, NOW, WorkerNo, WorkerRecord, worker_id, worker_no};
+use crate::records::{
+    JobNo, JobRecord, Letter, Look, MessageId, NOW, WorkerNo, WorkerRecord, worker_id, worker_no,
+};
 use crate::scenario::{Break, Scenario};
 use crate::store::WorkerChange;
 
@@ -403,7 +405,9 @@ impl Handler<'_, '_> {
                 job: no,
                 seq: stored.watch_seq,
             }),
-            OnSweepJob::RestartWatch if self.scenario.broken == Some(Break::SweepWithoutRestart) => {
+            OnSweepJob::RestartWatch
+                if self.scenario.broken == Some(Break::SweepWithoutRestart) =>
+            {
                 Ok(())
             }
             OnSweepJob::RestartWatch => {

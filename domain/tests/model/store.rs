@@ -13,10 +13,22 @@ use crate::scenario::{Break, Scenario};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum WorkerChange {
     None,
-    Book { worker: WorkerNo, booking: (JobNo, u64) },
-    Launch { worker: WorkerNo, booking: (JobNo, u64) },
-    Release { worker: WorkerNo, booking: (JobNo, u64) },
-    Close { worker: WorkerNo, seen_beat: Option<u64> },
+    Book {
+        worker: WorkerNo,
+        booking: (JobNo, u64),
+    },
+    Launch {
+        worker: WorkerNo,
+        booking: (JobNo, u64),
+    },
+    Release {
+        worker: WorkerNo,
+        booking: (JobNo, u64),
+    },
+    Close {
+        worker: WorkerNo,
+        seen_beat: Option<u64>,
+    },
 }
 
 /// What is in DynamoDB and in the object store.
@@ -44,8 +56,8 @@ impl Stores {
     /// Reads, or writes where the condition holds.
     pub fn call(&mut self, scenario: &Scenario, call: &Call) -> Answer {
         match call {
-            Call::ReadJob(job) => Answer::Job(self.jobs[usize::from(*job)]),
-            Call::ReadWorker(worker) => Answer::Worker(self.workers[usize::from(*worker)]),
+            Call::ReadJob(job) => Answer::Job(*job, self.jobs[usize::from(*job)]),
+            Call::ReadWorker(worker) => Answer::Worker(*worker, self.workers[usize::from(*worker)]),
             Call::ReadIdle => Answer::Idle(self.idle()),
             Call::Commit(job, transition, change) => {
                 self.commit(scenario, *job, transition, *change)
@@ -70,8 +82,7 @@ impl Stores {
                 let any = scenario.broken == Some(Break::LookAtAnySeq);
                 match self.job_mut(*job) {
                     Some(found)
-                        if found.attempt == *attempt
-                            && (any || found.link_for(*by) == *seq) =>
+                        if found.attempt == *attempt && (any || found.link_for(*by) == *seq) =>
                     {
                         found.watch_seq = seq + 1;
                         found.watch_by = Some(*by);
@@ -105,7 +116,7 @@ impl Stores {
                         None => WorkerState::Idle,
                     };
                     found.beat = 1;
-                    Answer::Worker(Some(*found))
+                    Answer::Worker(*worker, Some(*found))
                 }
                 _ => Answer::Conflict,
             },
@@ -150,7 +161,11 @@ impl Stores {
 
     /// Open worker records: what the fleet's counter counts.
     pub fn open_workers(&self) -> u64 {
-        let open = self.workers.iter().flatten().filter(|found| found.is_open());
+        let open = self
+            .workers
+            .iter()
+            .flatten()
+            .filter(|found| found.is_open());
         open.count() as u64
     }
 
@@ -186,9 +201,8 @@ impl Stores {
         let any = |which| scenario.broken == Some(which);
         let holds = match change {
             WorkerChange::None => true,
-            WorkerChange::Book { worker, .. } => found(worker).is_some_and(|found| {
-                found.state == WorkerState::Idle || any(Break::BookAnyWorker)
-            }),
+            WorkerChange::Book { worker, .. } => found(worker)
+                .is_some_and(|found| found.state == WorkerState::Idle || any(Break::BookAnyWorker)),
             WorkerChange::Launch { worker, .. } => found(worker).is_none(),
             WorkerChange::Release { worker, booking } => found(worker).is_some_and(|found| {
                 found.state == WorkerState::Booked && found.booking == Some(booking)
@@ -275,9 +289,10 @@ impl Stores {
             .as_ref()
             .is_some_and(|found| found.attempt() > attempt);
         // An end is for good: only another attempt opens the channel again.
-        let reopened = channel.timeline.as_ref().is_some_and(|found| {
-            found.0.ended() && !body.0.ended() && found.attempt() == attempt
-        });
+        let reopened = channel
+            .timeline
+            .as_ref()
+            .is_some_and(|found| found.0.ended() && !body.0.ended() && found.attempt() == attempt);
         channel.timeline = Some(body.clone());
         if higher || channel.claimed > attempt {
             self.violation = Some("a lower attempt wrote the timeline");
