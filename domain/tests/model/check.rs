@@ -245,7 +245,7 @@ pub fn check(scenario: Scenario) -> Found {
     let checker = scenario
         .clone()
         .checker()
-        .threads(2)
+        .threads(1)
         .finish_when(HasDiscoveries::Any)
         .spawn_bfs()
         .join();

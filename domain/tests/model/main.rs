@@ -1,5 +1,10 @@
-//! The protocol between scheduler, workers and stores, checked exhaustively
-//! at a small scope.
+//! The protocol between clients, schedulers, workers and stores, checked
+//! exhaustively at a small scope. See README.md beside this file.
+//!
+//! Each scenario bounds what may go wrong how often, and is then explored to
+//! its end: every order of all steps of all parties. In every state the
+//! invariants must hold, and from every state (from a sample of them where
+//! there are too many) all must be well again once faults are over.
 #![allow(missing_docs, clippy::print_stdout)]
 
 mod canonical;
@@ -16,63 +21,174 @@ mod worker;
 mod world;
 
 use check::check;
-use scenario::{Kinds, Scenario};
+use scenario::{Break, Kinds, Scenario, Wish};
 
-#[test]
-fn no_faults() {
-    let found = check(Scenario {
-        name: "no faults",
-        ..Scenario::default()
-    });
-    assert_eq!(
-        found.fault,
-        None,
-        "{}",
-        found.fault.as_deref().unwrap_or_default()
-    );
-    assert!(found.states > 1 && found.depth > 1);
+const ALL_WISHES: &[Wish] = &[
+    Wish::Stop,
+    Wish::Pause,
+    Wish::Resume,
+    Wish::Delete,
+    Wish::DeleteMedia,
+];
+
+/// All that can go wrong.
+const ANYTHING: Kinds = Kinds {
+    twice: true,
+    lost: true,
+    calls: true,
+    capacity: true,
+    frozen: true,
+    killed: true,
+    drained: true,
+    misjudged: true,
+    failed: true,
+};
+
+/// What goes wrong with messages and calls.
+const WIRES: Kinds = Kinds {
+    twice: true,
+    lost: true,
+    calls: true,
+    capacity: true,
+    ..Kinds::NONE
+};
+
+/// What goes wrong with workers.
+const WORKERS: Kinds = Kinds {
+    frozen: true,
+    killed: true,
+    drained: true,
+    misjudged: true,
+    failed: true,
+    ..Kinds::NONE
+};
+
+fn holds(scenario: Scenario) {
+    let found = check(scenario);
+    if let Some(fault) = found.fault {
+        panic!("{fault}");
+    }
+    assert!(found.states > 100 && found.depth > 10, "nothing happens");
+}
+
+fn breaks(scenario: Scenario) {
+    let broken = scenario.broken;
+    let found = check(scenario);
+    assert!(found.fault.is_some(), "{broken:?} was not found out");
 }
 
 #[test]
-fn one_fault() {
-    let found = check(Scenario {
-        name: "one fault",
+fn any_one_fault_between_any_two_reads() {
+    holds(Scenario {
+        name: "any one fault, reads apart",
+        faults: 1,
+        kinds: ANYTHING,
+        fine_reads: true,
+        close_every: 8,
+        ..Scenario::default()
+    });
+}
+
+#[test]
+fn two_faults_of_messages_and_calls() {
+    holds(Scenario {
+        name: "two faults of messages and calls",
+        faults: 2,
+        kinds: WIRES,
+        sweeps: 1,
+        close_every: 4,
+        ..Scenario::default()
+    });
+}
+
+#[test]
+fn two_faults_of_workers() {
+    holds(Scenario {
+        name: "two faults of workers",
+        faults: 2,
+        kinds: WORKERS,
+        close_every: 8,
+        ..Scenario::default()
+    });
+}
+
+#[test]
+fn zombies_that_nobody_can_end() {
+    holds(Scenario {
+        name: "zombies that nobody can end",
+        faults: 2,
+        kinds: Kinds {
+            frozen: true,
+            misjudged: true,
+            ..Kinds::NONE
+        },
+        kills: false,
+        schedulers: 1,
+        fine_media: true,
+        close_every: 8,
+        ..Scenario::default()
+    });
+}
+
+#[test]
+fn clients_who_change_their_minds() {
+    holds(Scenario {
+        name: "clients who change their minds",
+        faults: 0,
+        orders: 3,
+        wishes: ALL_WISHES,
+        close_every: 4,
+        ..Scenario::default()
+    });
+}
+
+#[test]
+fn clients_amid_a_fault() {
+    holds(Scenario {
+        name: "clients amid a fault",
+        faults: 1,
+        kinds: ANYTHING,
+        orders: 1,
+        wishes: ALL_WISHES,
+        close_every: 8,
+        ..Scenario::default()
+    });
+}
+
+#[test]
+fn two_jobs_and_one_idle_worker() {
+    holds(Scenario {
+        name: "two jobs and one idle worker",
+        jobs: 2,
+        spare: true,
+        faults: 1,
+        kinds: Kinds {
+            twice: true,
+            calls: true,
+            ..Kinds::NONE
+        },
+        close_every: 8,
+        ..Scenario::default()
+    });
+}
+
+#[test]
+fn two_jobs_and_room_for_one_worker() {
+    holds(Scenario {
+        name: "two jobs and room for one worker",
+        jobs: 2,
+        max_workers: Some(1),
+        schedulers: 1,
         faults: 1,
         kinds: Kinds {
             twice: true,
             lost: true,
-            calls: true,
-            capacity: true,
-            frozen: true,
             killed: true,
-            drained: true,
-            misjudged: true,
-            failed: true,
+            ..Kinds::NONE
         },
+        orders: 1,
+        wishes: &[Wish::Stop],
+        close_every: 8,
         ..Scenario::default()
     });
-    if let Some(fault) = found.fault {
-        panic!("{fault}");
-    }
-}
-
-#[test]
-#[ignore]
-fn debug() {
-    use stateright::{Checker, Model};
-    let s = Scenario { name: "debug", ..Scenario::default() };
-    for depth in [10, 15, 20, 25, 30] {
-        let c = s.clone().checker().target_max_depth(depth).spawn_bfs().join();
-        println!("{depth}: {}", c.unique_state_count());
-    }
-    let mut w = world::World::start(&s);
-    for _ in 0..40 {
-        let mut evs = vec![];
-        s.actions(&w, &mut evs);
-        let succ: Vec<_> = evs.iter().filter_map(|e| w.after(&s, *e).map(|n| (*e, n))).filter(|(_, n)| *n != w).collect();
-        let Some((e, n)) = succ.into_iter().last() else { break };
-        println!("{e:?}");
-        w = n;
-    }
-    println!("{w:#?}");
 }

@@ -25,6 +25,9 @@ pub struct Scenario {
     pub sweeps: u8,
     /// `WorkerLauncher::stop` ends a worker; else it never does.
     pub kills: bool,
+    /// Each read of a handler is a step of its own; else those before its
+    /// first write are one.
+    pub fine_reads: bool,
     /// Each call to the object store is a step of its own; else a claim, a
     /// segment and an end are one each.
     pub fine_media: bool,
@@ -55,6 +58,21 @@ pub struct Kinds {
     pub misjudged: bool,
     /// A job fails for good.
     pub failed: bool,
+}
+
+impl Kinds {
+    /// Nothing goes wrong.
+    pub const NONE: Self = Self {
+        twice: false,
+        lost: false,
+        calls: false,
+        capacity: false,
+        frozen: false,
+        killed: false,
+        drained: false,
+        misjudged: false,
+        failed: false,
+    };
 }
 
 /// What a client may ask for.
@@ -104,6 +122,7 @@ impl Default for Scenario {
             wishes: &[],
             sweeps: 0,
             kills: true,
+            fine_reads: false,
             fine_media: false,
             close_every: 1,
             broken: None,

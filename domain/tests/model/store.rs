@@ -139,6 +139,47 @@ impl Stores {
         }
     }
 
+    /// Whether a write's condition does not hold, and never will again.
+    pub fn never_takes(&self, scenario: &Scenario, call: &Call) -> bool {
+        let conditional = [
+            Break::CommitOverAnyVersion,
+            Break::LookAtAnySeq,
+            Break::CloseAtAnyBeat,
+        ];
+        if scenario
+            .broken
+            .is_some_and(|broken| conditional.contains(&broken))
+        {
+            return false;
+        }
+        let job = |job: &JobNo| self.jobs[usize::from(*job)];
+        match call {
+            Call::Commit(no, transition, _) => {
+                job(no).is_none_or(|found| found.version != transition.from_version)
+            }
+            Call::DeleteJob { job: no, version } => {
+                job(no).is_none_or(|found| found.version != *version)
+            }
+            Call::AdvanceWatch {
+                job: no,
+                attempt,
+                seq,
+                by,
+            } => {
+                job(no).is_none_or(|found| found.attempt != *attempt || found.link_for(*by) != *seq)
+            }
+            Call::NoteWatch { job: no, seq } => job(no).is_none_or(|found| found.watch_seq != *seq),
+            Call::NoteBeat { worker, beat } => {
+                self.workers[usize::from(*worker)].is_none_or(|found| found.beat != *beat)
+            }
+            Call::CommitWorker(WorkerChange::Close {
+                worker,
+                seen_beat: Some(beat),
+            }) => self.workers[usize::from(*worker)].is_none_or(|found| found.beat != *beat),
+            _ => false,
+        }
+    }
+
     fn job_mut(&mut self, job: JobNo) -> Option<&mut JobRecord> {
         self.jobs[usize::from(job)].as_mut()
     }
