@@ -116,6 +116,8 @@ impl World {
         let mut failures = Ranks::default();
         self.each_job_record(no, |record| {
             versions.see(record.version);
+            // What the reader's own write has made of it.
+            versions.see(record.version + 1);
             links.see(record.watch_seq);
             if record.watch_by.is_some() {
                 links.see(record.watch_seq.saturating_sub(1));

@@ -97,7 +97,9 @@ fn is_well(world: &World, scenario: &Scenario) -> Result<(), String> {
     for (no, job) in (0..).zip(&world.stores.jobs) {
         let channel = &world.stores.channels[usize::from(no)];
         match job {
-            None if is_open(channel) => {
+            // What a zombie writes into an emptied folder nobody finds: a
+            // known gap, see README.md.
+            None if is_open(channel) && !channel.emptied => {
                 return Err(format!("job {no} is deleted, and its playlists are open"));
             }
             None => {}

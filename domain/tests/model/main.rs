@@ -95,7 +95,6 @@ fn two_faults_of_messages_and_calls() {
         name: "two faults of messages and calls",
         faults: 2,
         kinds: WIRES,
-        sweeps: 1,
         close_every: 4,
         ..Scenario::default()
     });
@@ -116,7 +115,7 @@ fn two_faults_of_workers() {
 fn zombies_that_nobody_can_end() {
     holds(Scenario {
         name: "zombies that nobody can end",
-        faults: 2,
+        faults: 1,
         kinds: Kinds {
             frozen: true,
             misjudged: true,
@@ -161,12 +160,6 @@ fn two_jobs_and_one_idle_worker() {
         name: "two jobs and one idle worker",
         jobs: 2,
         spare: true,
-        faults: 1,
-        kinds: Kinds {
-            twice: true,
-            calls: true,
-            ..Kinds::NONE
-        },
         close_every: 8,
         ..Scenario::default()
     });
@@ -182,7 +175,6 @@ fn two_jobs_and_room_for_one_worker() {
         faults: 1,
         kinds: Kinds {
             twice: true,
-            lost: true,
             killed: true,
             ..Kinds::NONE
         },

@@ -50,6 +50,8 @@ pub struct ChannelObjects {
     pub playlist: Option<Playlist>,
     /// The highest attempt that has claimed timeline and playlists.
     pub claimed: u64,
+    /// Its media were deleted, and with them the fence.
+    pub emptied: bool,
 }
 
 impl Stores {
@@ -127,7 +129,10 @@ impl Stores {
             }
             Call::WritePlaylist { job, over, body } => self.write_playlist(*job, *over, *body),
             Call::DeleteMedia(job) => {
-                *self.channel(*job) = ChannelObjects::default();
+                *self.channel(*job) = ChannelObjects {
+                    emptied: true,
+                    ..ChannelObjects::default()
+                };
                 Answer::Done
             }
             Call::Claimed { job, attempt } => {

@@ -6,7 +6,7 @@ use domain::worker::WorkerState;
 use crate::client;
 use crate::io::{Answer, Call, Halt, Io};
 use crate::records::{
-    Envelope, JobNo, JobRecord, Letter, MessageId, SPARE, WORKERS, WorkerNo, WorkerRecord, job_no,
+    Envelope, JobNo, JobRecord, Letter, MessageId, SPARE, WorkerNo, WorkerRecord, job_no, workers,
 };
 use crate::scenario::{Scenario, Wish};
 use crate::scheduler::Handler;
@@ -100,8 +100,9 @@ pub enum Fate {
 
 impl World {
     pub fn start(scenario: &Scenario) -> Self {
-        let mut workers = vec![None; usize::from(WORKERS)];
-        let mut processes = vec![Process::default(); usize::from(WORKERS)];
+        let count = workers(scenario.jobs);
+        let mut workers = vec![None; count];
+        let mut processes = vec![Process::default(); count];
         if scenario.spare {
             workers[usize::from(SPARE)] = Some(WorkerRecord {
                 state: WorkerState::Idle,
