@@ -78,7 +78,7 @@ fn work(world: &mut World, scenario: &Scenario, worker: WorkerNo) {
         if world.process(worker).frozen {
             return;
         }
-        world.beat(scenario, worker);
+        world.beat(worker);
         let before = world.processes[usize::from(worker)].clone();
         world.happen(scenario, crate::world::Event::Worker(worker, Fate::Well));
         if world.processes[usize::from(worker)] == before {

@@ -134,9 +134,8 @@ fn clients_who_change_their_minds() {
     holds(Scenario {
         name: "clients who change their minds",
         faults: 0,
-        orders: 3,
+        orders: 2,
         wishes: ALL_WISHES,
-        close_every: 4,
         ..Scenario::default()
     });
 }
@@ -171,16 +170,105 @@ fn two_jobs_and_room_for_one_worker() {
         name: "two jobs and room for one worker",
         jobs: 2,
         max_workers: Some(1),
-        schedulers: 1,
-        faults: 1,
-        kinds: Kinds {
-            twice: true,
-            killed: true,
-            ..Kinds::NONE
-        },
         orders: 1,
         wishes: &[Wish::Stop],
         close_every: 8,
+        ..Scenario::default()
+    });
+}
+
+#[test]
+fn a_sweep_amid_a_fault() {
+    holds(Scenario {
+        name: "a sweep amid a fault",
+        faults: 1,
+        kinds: ANYTHING,
+        sweeps: 1,
+        close_every: 8,
+        ..Scenario::default()
+    });
+}
+
+// One condition left out each: the checker must find what comes of it.
+
+#[test]
+fn a_commit_over_any_version_is_found() {
+    breaks(Scenario {
+        name: "broken: a commit over any version",
+        orders: 1,
+        wishes: &[Wish::Stop],
+        broken: Some(Break::CommitOverAnyVersion),
+        ..Scenario::default()
+    });
+}
+
+#[test]
+fn a_booking_of_a_busy_worker_is_found() {
+    breaks(Scenario {
+        name: "broken: a booking of any worker",
+        jobs: 2,
+        spare: true,
+        broken: Some(Break::BookAnyWorker),
+        ..Scenario::default()
+    });
+}
+
+#[test]
+fn a_replacement_of_a_worker_that_beats_is_found() {
+    breaks(Scenario {
+        name: "broken: a worker closed at any beat",
+        faults: 1,
+        kinds: Kinds {
+            frozen: true,
+            ..Kinds::NONE
+        },
+        kills: false,
+        broken: Some(Break::CloseAtAnyBeat),
+        ..Scenario::default()
+    });
+}
+
+#[test]
+fn a_claim_by_a_lower_attempt_is_found() {
+    breaks(Scenario {
+        name: "broken: a claim by any attempt",
+        faults: 1,
+        kinds: Kinds {
+            frozen: true,
+            ..Kinds::NONE
+        },
+        kills: false,
+        broken: Some(Break::ClaimByAnyAttempt),
+        ..Scenario::default()
+    });
+}
+
+#[test]
+fn a_timeline_written_without_its_condition_is_found() {
+    breaks(Scenario {
+        name: "broken: a timeline written over any",
+        faults: 1,
+        kinds: Kinds {
+            frozen: true,
+            ..Kinds::NONE
+        },
+        kills: false,
+        fine_media: true,
+        broken: Some(Break::WriteOverAnyTimeline),
+        ..Scenario::default()
+    });
+}
+
+#[test]
+fn a_sweep_that_restarts_no_chain_is_found() {
+    breaks(Scenario {
+        name: "broken: a sweep that restarts no chain",
+        faults: 1,
+        kinds: Kinds {
+            lost: true,
+            ..Kinds::NONE
+        },
+        broken: Some(Break::SweepWithoutRestart),
         ..Scenario::default()
     });
 }

@@ -96,14 +96,10 @@ pub enum Break {
     BookAnyWorker,
     /// A worker is closed whether its beat has moved or not.
     CloseAtAnyBeat,
-    /// A look goes on whether its chain has or not.
-    LookAtAnySeq,
     /// A channel is claimed whoever has it.
     ClaimByAnyAttempt,
     /// `timeline.json` is written whatever is there.
     WriteOverAnyTimeline,
-    /// A worker beats whether it is still booked or not.
-    BeatWithoutBooking,
     /// A sweep that never starts a lost chain of looks again.
     SweepWithoutRestart,
 }

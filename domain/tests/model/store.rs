@@ -1,7 +1,8 @@
 //! The two stores: which writes take effect, as `aws::store` and
 //! `aws::media` put their conditions.
 
-use domain::job::Transition;
+use domain::event::EventKind;
+use domain::job::{Desired, Transition};
 use domain::worker::WorkerState;
 
 use crate::io::{Answer, Call};
@@ -80,19 +81,14 @@ impl Stores {
                 attempt,
                 seq,
                 by,
-            } => {
-                let any = scenario.broken == Some(Break::LookAtAnySeq);
-                match self.job_mut(*job) {
-                    Some(found)
-                        if found.attempt == *attempt && (any || found.link_for(*by) == *seq) =>
-                    {
-                        found.watch_seq = seq + 1;
-                        found.watch_by = Some(*by);
-                        Answer::Done
-                    }
-                    _ => Answer::Conflict,
+            } => match self.job_mut(*job) {
+                Some(found) if found.attempt == *attempt && found.link_for(*by) == *seq => {
+                    found.watch_seq = seq + 1;
+                    found.watch_by = Some(*by);
+                    Answer::Done
                 }
-            }
+                _ => Answer::Conflict,
+            },
             Call::NoteWatch { job, seq } => match self.job_mut(*job) {
                 Some(found) if found.watch_seq == *seq => {
                     found.swept_watch_seq = Some(*seq);
@@ -146,11 +142,7 @@ impl Stores {
 
     /// Whether a write's condition does not hold, and never will again.
     pub fn never_takes(&self, scenario: &Scenario, call: &Call) -> bool {
-        let conditional = [
-            Break::CommitOverAnyVersion,
-            Break::LookAtAnySeq,
-            Break::CloseAtAnyBeat,
-        ];
+        let conditional = [Break::CommitOverAnyVersion, Break::CloseAtAnyBeat];
         if scenario
             .broken
             .is_some_and(|broken| conditional.contains(&broken))
@@ -233,8 +225,18 @@ impl Stores {
             return failed;
         }
         self.change_worker(change);
-        if transition.job.attempt < before.attempt {
+        let (after, event) = (&transition.job, transition.event.kind);
+        if after.attempt < before.attempt {
             self.violation = Some("an attempt went back");
+        }
+        if before.desired == Desired::Stop
+            && after.desired != Desired::Stop
+            && event != EventKind::ResumeRequested
+        {
+            self.violation = Some("a client's stop was taken back");
+        }
+        if before.deletion.is_some() && after.deletion.is_none() {
+            self.violation = Some("a client's deletion was taken back");
         }
         // The looks' own attribute is left as it is.
         self.jobs[usize::from(job)] = Some(JobRecord::of(&transition.job, Some(&before)));
@@ -290,8 +292,14 @@ impl Stores {
                     found.booking = None;
                 }
             }
-            WorkerChange::Close { worker, .. } => {
+            WorkerChange::Close { worker, seen_beat } => {
                 self.live -= 1;
+                let moved = self.workers[usize::from(worker)]
+                    .zip(seen_beat)
+                    .is_some_and(|(found, seen)| found.beat != seen);
+                if moved {
+                    self.violation = Some("a worker was closed that had moved since it was seen");
+                }
                 if let Some(found) = self.worker_mut(worker) {
                     found.state = WorkerState::Closed;
                 }
@@ -303,14 +311,12 @@ impl Stores {
     /// A beat, on condition of the booking (`Some`) or of being in the fleet.
     pub fn beat(
         &mut self,
-        scenario: &Scenario,
         worker: WorkerNo,
         booking: Option<(JobNo, u64)>,
     ) -> Option<WorkerRecord> {
-        let any = scenario.broken == Some(Break::BeatWithoutBooking);
         let found = self.worker_mut(worker)?;
         let booked = booking.is_none() || found.booking == booking;
-        if !any && (found.state == WorkerState::Closed || !booked) {
+        if found.state == WorkerState::Closed || !booked {
             return None;
         }
         found.beat += 1;

@@ -205,7 +205,7 @@ impl World {
                 self.work(scenario, worker, fate)
             }
             Event::Beat(worker) => {
-                self.beat(scenario, worker);
+                self.beat(worker);
                 Some(())
             }
             Event::Freeze(worker) => {
@@ -401,7 +401,7 @@ impl World {
                 && !task.hasty
             {
                 // Looks are far enough apart for a worker that does well.
-                self.beat(scenario, worker);
+                self.beat(worker);
             }
             let answer = match call {
                 Call::Launch(_) if no_room => {
@@ -481,13 +481,13 @@ impl World {
     }
 
     /// A beat, and what the worker learns with it.
-    pub fn beat(&mut self, scenario: &Scenario, worker: WorkerNo) {
+    pub fn beat(&mut self, worker: WorkerNo) {
         if self.process(worker).frozen {
             return;
         }
         match self.process(worker).life.clone() {
             Life::Idle => {
-                let record = self.stores.beat(scenario, worker, None);
+                let record = self.stores.beat(worker, None);
                 let record = record.map(|record| record.worker(worker));
                 let process = self.process(worker);
                 match when_idle(record.as_ref()) {
@@ -501,7 +501,7 @@ impl World {
             }
             Life::Serving(serving) if serving.accepted => {
                 let booking = (serving.job, serving.attempt);
-                let record = self.stores.beat(scenario, worker, Some(booking));
+                let record = self.stores.beat(worker, Some(booking));
                 let job = self.stores.jobs[usize::from(serving.job)];
                 let job = job.map(|record| record.job(serving.job));
                 let orders = match record {
