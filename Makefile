@@ -1,6 +1,8 @@
 # `make demo` runs the main job; `make test` passes the tests. Both install
 # what they need (apt, where they may; npm) and say what they can't.
 
+# A recipe may use what the one before it has installed, also under `-j`.
+.NOTPARALLEL:
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .ONESHELL:
@@ -20,14 +22,15 @@ build: console ## The programs, with the console in them where npm is installed
 
 console: console/dist/index.html
 
-console/dist/index.html: $(shell find console -path console/node_modules -prune -o -path console/dist -prune -o -type f -print)
+console/dist/index.html: live_job.json $(shell find console -path console/node_modules -prune -o -path console/dist -prune -o -type f -print)
 	@if command -v npm >/dev/null; then
 		(cd console && npm ci --no-audit --no-fund --silent && npm run build --silent) || {
 			echo "warning: the console can't be built (Node too old, or no registry): ezlive is built without it" >&2
 			[ -z "$(CONSOLE_REQUIRED)" ]
 		}
 	else
-		echo "npm is not installed: ezlive is built without its console"
+		echo "npm is not installed: ezlive is built without its console" >&2
+		[ -z "$(CONSOLE_REQUIRED)" ]
 	fi
 
 # Without the console `make build` only warns; the tests need it.

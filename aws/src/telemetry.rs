@@ -1,5 +1,7 @@
 //! Logs: one setup for every binary.
 
+use std::io::IsTerminal;
+
 use tracing_subscriber::EnvFilter;
 
 /// How log lines look.
@@ -21,7 +23,14 @@ pub fn init(format: LogFormat) {
         .with_writer(std::io::stderr);
     let set = match format {
         LogFormat::Json => logs.json().flatten_event(true).try_init(),
-        LogFormat::Text => logs.compact().try_init(),
+        LogFormat::Text => logs.compact().with_ansi(in_colour()).try_init(),
     };
     drop(set);
+}
+
+/// Whether people look on, and have not asked for no colours
+/// (<https://no-color.org>).
+fn in_colour() -> bool {
+    let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    std::io::stderr().is_terminal() && !unwanted
 }

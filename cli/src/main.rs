@@ -20,7 +20,7 @@ enum Command {
     #[command(flatten)]
     Client(client::Command),
     /// Run everything on this machine: API, scheduler, workers, playback, console
-    Up(up::UpArgs),
+    Up(Box<up::UpArgs>),
     /// A worker of `ezlive up`, which tells it all by its environment
     #[command(name = up::WORKER_COMMAND, hide = true)]
     Worker,

@@ -142,6 +142,13 @@ async function listFlow(page, id) {
 
 async function endFlow(page, api, id) {
   await page.goto(`${page.url().split('#')[0]}#/jobs/${id}`);
+  api.control(id, 'trouble');
+  await page.waitForSelector('[data-type=trouble][data-tone=warn]');
+  await page.waitForFunction(() => document.querySelector('[data-test=state-text]').textContent.includes('in trouble'));
+  await shotAll(page, 'job-trouble');
+  api.control(id, 'recover');
+  await page.waitForSelector('[data-type=trouble][data-tone=good]');
+  await page.waitForSelector(test('state-reason'), { state: 'hidden' });
   api.control(id, 'fail');
   await waitState(page, 'failed');
   assert.match(await page.textContent(test('state-reason')), /input_forbidden/);

@@ -262,10 +262,13 @@ export function mockApi({ dir, token = null, publishAfter = 2500 }) {
         response.end(JSON.stringify({ type: 'about:blank', title: 'Refused', status: error.status, detail: error.message, errors: error.errors }));
       }
     },
-    /** Makes something happen to a job: drop (its publisher), publish or fail. */
+    /** Makes something happen to a job: drop (its publisher), publish, trouble
+     * (its store is away), recover (it is back) or fail. */
     control(id, what) {
       const job = find(id);
       if (what === 'publish') return publish(job);
+      if (what === 'trouble') return to(job, job.state, 'trouble', { code: 'store_unavailable', message: 'the media store takes no segments at present' });
+      if (what === 'recover') return to(job, job.state, 'trouble');
       unpublish(job);
       if (what === 'drop') to(job, 'running', 'input_lost', { code: 'input_lost', message: 'The publisher went away.' });
       else {

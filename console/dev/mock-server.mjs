@@ -25,7 +25,7 @@ export async function startMock({ port = 0, ...options } = {}) {
   const api = mockApi({ dir: await mkdtemp(join(tmpdir(), 'ezlive-mock-')), ...options });
   const server = createServer(async (request, response) => {
     const url = new URL(request.url, `http://${request.headers.host}`);
-    const control = /^\/dev\/jobs\/([^/]+)\/(drop|publish|fail)$/.exec(url.pathname);
+    const control = /^\/dev\/jobs\/([^/]+)\/(drop|publish|trouble|recover|fail)$/.exec(url.pathname);
     if (control && request.method === 'POST') {
       await api.control(control[1], control[2]);
       response.writeHead(204).end();

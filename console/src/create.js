@@ -3,7 +3,7 @@ import * as api from './api.js';
 import { h } from './dom.js';
 import * as format from './format.js';
 import { go, href } from './router.js';
-import sample from './sample.json';
+import sample from '../../live_job.json';
 import { createEditor } from './spec-editor.js';
 import { codeBlock, errorText, heading, toast } from './ui.js';
 

@@ -2,31 +2,26 @@
 import * as api from './api.js';
 import { badge, card } from './ui.js';
 import { h, keyed, setText } from './dom.js';
+import { readEvent, workerOf } from './events.js';
 import * as format from './format.js';
 
 const SHOWN = 20;
-/** Events that are about the worker itself. */
-const OF_THE_WORKER = new Set(['booked', 'worker_lost', 'handed_back', 'stop_forced']);
+
 function createEvent(event) {
-  const moved = event.from !== event.to;
+  const { moved, title, tone, text } = readEvent(event);
+  const worker = workerOf(event);
+  const where = [moved && title, event.attempt > 0 && `attempt ${event.attempt}`, worker && `worker ${format.shortId(worker)}`];
   const from = event.from && [badge(event.from), h('span', { class: 'arrow' }, '→')];
-  const cause = event.type === event.to ? '' : format.words(event.type);
-  const where = [
-    moved && cause,
-    event.attempt > 0 && `attempt ${event.attempt}`,
-    event.worker_id && OF_THE_WORKER.has(event.type) && `worker ${format.shortId(event.worker_id)}`,
-  ];
-  const head = moved ? h('span', { class: 'event-change' }, from, badge(event.to)) : h('strong', {}, cause);
-  const reason = event.reason && `${format.words(event.reason.code)}: ${event.reason.message}`;
+  const head = moved ? h('span', { class: 'event-change' }, from, badge(event.to)) : h('strong', { class: 'event-title' }, title);
   return h(
     'li',
-    { class: 'event', 'data-test': 'event', 'data-type': event.type, 'data-to': event.to },
+    { class: 'event', 'data-test': 'event', 'data-type': event.type, 'data-to': event.to, 'data-tone': tone },
     h('time', { datetime: event.at, title: format.dateTime(event.at) }, format.clock(event.at)),
     h(
       'div',
       { class: 'event-body' },
       h('div', { class: 'event-head' }, head, h('span', { class: 'event-meta' }, where.filter(Boolean).join(' · '))),
-      reason && h('p', {}, reason),
+      text && h('p', {}, text),
     ),
   );
 }

@@ -27,7 +27,7 @@ function banner() {
       setText(text, [describeState(job), describeDesire(job)].filter(Boolean).join(' '));
       reason.hidden = !job.reason;
       if (job.reason) {
-        const words = job.reason.message || format.words(job.reason.code);
+        const words = format.sentence(job.reason.message) || format.words(job.reason.code);
         if (reason.dataset.shown !== `${job.reason.code} ${words}`) {
           reason.dataset.shown = `${job.reason.code} ${words}`;
           reason.replaceChildren(words, ' ', h('code', {}, job.reason.code));
@@ -113,8 +113,8 @@ export function jobPage(root, { params: { id }, signal }) {
     for (const element of [content, state.element, actions.element]) element.hidden = false;
     for (const part of [state, actions, player, stats, ingest, playback, spec]) part.update(job);
     document.title = `${job.state} · Job ${format.shortId(id)} · ezlive`;
-    if (before && before.state !== job.state) announce(`The job is ${job.state}. ${job.reason?.message ?? describeState(job)}`);
-    const moved = !before || ['state', 'desired', 'attempt', 'worker_id'].some((name) => before[name] !== job[name]) || before.stats?.runs !== job.stats?.runs;
+    if (before && (before.state !== job.state || before.reason?.code !== job.reason?.code)) announce(`The job is ${job.state}. ${job.reason?.message ?? describeState(job)}`);
+    const moved = !before || ['state', 'desired', 'attempt', 'worker_id'].some((name) => before[name] !== job[name]) || before.reason?.code !== job.reason?.code || before.stats?.runs !== job.stats?.runs;
     if (moved) polls = 0;
   };
   const gone = () => {

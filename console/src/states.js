@@ -26,10 +26,13 @@ export function describeState(job) {
     case 'assigned':
       return 'A worker is booked and getting ready.';
     case 'running':
+      // Just after a loss the figures may still be from before it.
+      if (job.stats?.input && job.reason?.code !== 'input_lost') return 'Input is connected. Its first segment is on its way.';
       if (!push) return 'Connecting to the input.';
       return job.ingest ? 'Ready for a publisher.' : 'The worker is opening its ingest.';
     case 'streaming':
-      return 'On air: input is coming in, segments are going out.';
+      // On air a reason is trouble that stops no run.
+      return job.reason ? 'On air, in trouble.' : 'On air: input is coming in, segments are going out.';
     case 'paused':
       return 'The worker, its addresses and the playlists are kept.';
     case 'stopping':

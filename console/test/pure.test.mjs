@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { test } from 'node:test';
 import { nextDelay } from '../src/backoff.js';
+import { readEvent, workerOf } from '../src/events.js';
 import * as format from '../src/format.js';
 import { nextAudio, nextVideo } from '../src/ladder.js';
 import { newHistory, onFatalError, onProgress, onStall } from '../src/player-policy.js';
@@ -11,15 +12,9 @@ import { href, match } from '../src/router.js';
 import * as doc from '../src/spec-doc.js';
 import * as states from '../src/states.js';
 
-const sampleUrl = new URL('../src/sample.json', import.meta.url);
+const sampleUrl = new URL('../../live_job.json', import.meta.url);
 const sample = async () => JSON.parse(await readFile(sampleUrl, 'utf8'));
 const video0 = (key) => ['output', 'video_outputs', 0, key];
-
-test('the sample is the repository’s live_job.json', async (t) => {
-  const root = await readFile(new URL('../../live_job.json', import.meta.url), 'utf8').catch(() => null);
-  if (root === null) return t.skip('no live_job.json beside the console');
-  assert.deepEqual(await sample(), JSON.parse(root));
-});
 
 test('keys are found in any case and written in the spelling that is there', async () => {
   const body = await sample();
@@ -168,6 +163,33 @@ test('a playlist is asked for only when it has segments', () => {
   assert.ok(!states.isPlayable(job('streaming', null)));
   assert.ok(!states.isPlayable(job('running', 10)));
   assert.ok(!states.isPlayable({ state: 'streaming', stats: null }));
+});
+
+test('an event says what happened, how bad it is, and why', () => {
+  const reason = { code: 'store_unavailable', message: 'the media store takes no segments at present' };
+  const on = { from: 'streaming', to: 'streaming' };
+  assert.deepEqual(readEvent({ ...on, type: 'trouble', reason }), { moved: false, title: 'In trouble', tone: 'warn', text: 'Store unavailable: the media store takes no segments at present' });
+  assert.deepEqual(readEvent({ ...on, type: 'trouble', reason: null }), { moved: false, title: 'Out of trouble', tone: 'good', text: '' });
+  assert.deepEqual(readEvent({ from: 'stopping', to: 'stopped', type: 'stopped', reason: null }), { moved: true, title: '', tone: '', text: '' });
+  assert.equal(readEvent({ from: 'streaming', to: 'running', type: 'run_ended', reason: { code: 'transcoder_failed', message: '' } }).text, 'Transcoder failed');
+  assert.equal(readEvent({ from: 'streaming', to: 'running', type: 'input_lost', reason: { code: 'input_lost', message: 'The publisher went away.' } }).text, 'The publisher went away.');
+  assert.equal(readEvent({ ...on, type: 'not_known_yet', reason: null }).title, 'Not known yet');
+  assert.equal(workerOf({ type: 'booked', worker_id: 'w1' }), 'w1');
+  assert.equal(workerOf({ type: 'trouble', worker_id: 'w1' }), null);
+});
+
+test('a publisher that is connected is not waited for', () => {
+  const job = { state: 'running', spec: { input: {} }, ingest: { protocol: 'rtmp' }, reason: null, stats: { input: null } };
+  assert.match(states.describeState(job), /^Ready for a publisher/);
+  const connected = { ...job, stats: { input: { video: {} } } };
+  assert.match(states.describeState(connected), /^Input is connected/);
+  assert.match(states.describeState({ ...connected, reason: { code: 'input_lost', message: '' } }), /^Ready for a publisher/);
+});
+
+test('trouble on air is told with the state', () => {
+  const job = { state: 'streaming', spec: { input: {} } };
+  assert.match(states.describeState({ ...job, reason: null }), /segments are going out/);
+  assert.match(states.describeState({ ...job, reason: { code: 'store_unavailable', message: '' } }), /in trouble/);
 });
 
 test('ladder and input in words', () => {

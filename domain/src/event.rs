@@ -32,7 +32,8 @@ pub struct Event {
     pub reason: Option<Reason>,
 }
 
-/// What happened to a job.
+/// What happened to a job. `trouble` tells of what stops no run, as a store
+/// that is away; without a reason, that it is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum EventKind {
@@ -50,7 +51,7 @@ pub enum EventKind {
     InputLost,
     /// Media goes on in a new run after an interruption.
     RunEnded,
-    /// Something is wrong that stops no run; without a reason, no more.
+    /// Something is wrong that stops no run; without a reason, it is over.
     Trouble,
     /// The worker holds the channel.
     Paused,

@@ -44,6 +44,35 @@ pub enum Message {
     },
     /// Put right whatever lost messages left behind.
     Sweep,
+    /// The next page of a sweep: a page a message, so that each is taken in
+    /// the few seconds that a function has, however many records there are.
+    SweepOn(SweepPage),
+}
+
+/// A page of a sweep after the first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "part", rename_all = "snake_case")]
+pub enum SweepPage {
+    /// Live jobs, newest first.
+    Jobs {
+        /// Those older than this one.
+        before: JobId,
+    },
+    /// Ended jobs whose playlists are still to be ended.
+    Endings {
+        /// Those older than this one.
+        before: JobId,
+    },
+    /// Ended jobs that are to be deleted.
+    Deletions {
+        /// Those older than this one.
+        before: JobId,
+    },
+    /// Open workers, by id.
+    Workers {
+        /// Those after this one.
+        after: WorkerId,
+    },
 }
 
 impl Message {
@@ -117,6 +146,30 @@ mod tests {
             (
                 Message::Delete { job: job.clone() },
                 r#"{"type":"delete","job":"019a0000-0000-7000-8000-000000000001"}"#,
+            ),
+            (
+                Message::SweepOn(SweepPage::Jobs {
+                    before: job.clone(),
+                }),
+                r#"{"type":"sweep_on","part":"jobs","before":"019a0000-0000-7000-8000-000000000001"}"#,
+            ),
+            (
+                Message::SweepOn(SweepPage::Endings {
+                    before: job.clone(),
+                }),
+                r#"{"type":"sweep_on","part":"endings","before":"019a0000-0000-7000-8000-000000000001"}"#,
+            ),
+            (
+                Message::SweepOn(SweepPage::Deletions {
+                    before: job.clone(),
+                }),
+                r#"{"type":"sweep_on","part":"deletions","before":"019a0000-0000-7000-8000-000000000001"}"#,
+            ),
+            (
+                Message::SweepOn(SweepPage::Workers {
+                    after: worker.clone(),
+                }),
+                r#"{"type":"sweep_on","part":"workers","after":"019a0000-0000-7000-8000-000000000002"}"#,
             ),
             (
                 Message::StopBy { job, attempt: 3 },

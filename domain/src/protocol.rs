@@ -4,6 +4,7 @@
 //! No decision compares clocks: liveness is "the beat moved between looks".
 
 mod ending;
+mod standby;
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -16,6 +17,7 @@ pub use ending::{
     OnDelete, OnDeleteRequest, OnTaskStopped, on_delete, on_delete_request, on_task_stopped,
     playlists_are_to_end,
 };
+pub use standby::Standbys;
 
 /// The protocol's times.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -259,9 +261,13 @@ pub enum OnSweepWorker {
     Leave,
     /// Its beat has moved since the last sweep: note it.
     NoteBeat,
-    /// It has not, or the worker serves nobody: close it.
+    /// It has not, and the worker serves nobody: close it.
     Close,
 }
+
+/// Sweeps, one a minute, that a standby may take to boot: the launch deadline
+/// of a worker that nobody watches.
+const STANDBY_BOOT_SWEEPS: u32 = 3;
 
 /// Decides on an open worker in a sweep, with the job it is booked for.
 pub fn on_sweep_worker(worker: &Worker, job: Option<&Job>) -> OnSweepWorker {
@@ -270,7 +276,11 @@ pub fn on_sweep_worker(worker: &Worker, job: Option<&Job>) -> OnSweepWorker {
     {
         return OnSweepWorker::Leave;
     }
-    if worker.swept_beat == Some(worker.beat) {
+    let patience = match (worker.state, &worker.booking) {
+        (WorkerState::Booting, None) => STANDBY_BOOT_SWEEPS,
+        _ => 1,
+    };
+    if worker.still_for_sweeps() >= patience {
         OnSweepWorker::Close
     } else {
         OnSweepWorker::NoteBeat

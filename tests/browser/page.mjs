@@ -89,14 +89,26 @@ export function waitPicture(player, since) {
   return waitPlayer(player, `a picture from ${new Date(since).toISOString()} on`, (since) => window.readPlayer().clock >= since, since);
 }
 
-/** Waits until it has played `seconds` more, and checks that the picture has
- * moved on by as much. */
-export async function playsOn(player, seconds) {
+/** How often a stretch is looked at before player and picture disagree: a
+ * starved publisher spoils one stretch, a wrong player every one. */
+const STRETCHES = 3;
+
+async function playsAStretch(player, seconds) {
   const before = await waitPlayer(player, 'a picture', () => window.readPlayer().clock !== null);
   const after = await waitPlayer(player, `${seconds} s more`, (until) => window.readPlayer().time >= until && window.readPlayer().clock !== null, before.time + seconds);
   const [played, shown] = [after.time - before.time, (after.clock - before.clock) / 1000];
   console.log(`${player.name}: played ${played.toFixed(2)} s, the picture's clock went on by ${shown.toFixed(2)} s, ${((Date.now() - after.clock) / 1000).toFixed(1)} s behind live`);
-  assert.ok(Math.abs(played - shown) < JITTER, `${player.name} shows what it plays: ${played} s against ${shown} s`);
+  return Math.abs(played - shown);
+}
+
+/** Waits until it has played `seconds` more, and checks that the picture has
+ * moved on by as much. */
+export async function playsOn(player, seconds) {
+  const apart = [];
+  do {
+    apart.push(await playsAStretch(player, seconds));
+  } while (apart.at(-1) >= JITTER && apart.length < STRETCHES);
+  assert.ok(apart.at(-1) < JITTER, `${player.name} shows what it plays: ${apart.join(', ')} s apart`);
 }
 
 /** Waits until it has played all there was. */

@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
@@ -150,6 +150,34 @@ impl Machine {
         }
         let ended = tokio::time::timeout(HANGS, self.child.wait()).await;
         Ok(ended.context("ezlive up does not end")??)
+    }
+
+    /// Its only worker's process, where there is one.
+    ///
+    /// # Errors
+    /// `/proc` can't be read, or there are more.
+    pub fn worker(&self) -> anyhow::Result<Option<Pid>> {
+        let Some(own) = self.pid() else {
+            return Ok(None);
+        };
+        let children = Self::children_of(own, "ezlive")?;
+        match children[..] {
+            [] => Ok(None),
+            [worker] => Ok(Some(worker)),
+            _ => bail!("more than one worker: {children:?}"),
+        }
+    }
+
+    /// The processes of this name that this one has started itself.
+    ///
+    /// # Errors
+    /// `/proc` can't be read.
+    pub fn children_of(pid: Pid, name: &str) -> anyhow::Result<Vec<Pid>> {
+        let is_child =
+            |(_, parent, called): &&(i32, i32, String)| *parent == pid.as_raw() && called == name;
+        let all = processes()?;
+        let children = all.iter().filter(is_child);
+        Ok(children.map(|(pid, ..)| Pid::from_raw(*pid)).collect())
     }
 
     /// The processes that it started, and theirs, that are still there.
@@ -319,4 +347,32 @@ pub fn sample_with(change: impl FnOnce(&mut Value)) -> anyhow::Result<Value> {
     let mut job = serde_json::from_str(SAMPLE)?;
     change(&mut job);
     Ok(job)
+}
+
+/// A channel that costs little and shows changes soon: small pictures,
+/// segments of two seconds; with more changes.
+///
+/// # Errors
+/// Never, as long as the sample is JSON.
+pub fn small_channel(change: impl FnOnce(&mut Value)) -> anyhow::Result<Value> {
+    sample_with(|job| {
+        let output = &mut job["Output"];
+        output["Segment_duration"] = json!(2);
+        for (rendition, (width, height)) in [(320, 180), (256, 144)].into_iter().enumerate() {
+            let video = &mut output["Video_outputs"][rendition];
+            video["Width"] = json!(width);
+            video["Height"] = json!(height);
+            video["Preset"] = json!("veryfast");
+            video["Gop_size"] = json!(1);
+        }
+        change(job);
+    })
+}
+
+/// Now, in milliseconds since 1970.
+pub fn now() -> u64 {
+    jiff::Timestamp::now()
+        .as_millisecond()
+        .try_into()
+        .unwrap_or_default()
 }

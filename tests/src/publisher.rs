@@ -62,7 +62,8 @@ impl Publisher {
         let child = Command::from(Tie::through(program("ezlive")?).command("ffmpeg"))
             .args(["-hide_banner", "-nostdin", "-loglevel", "error"])
             .args(arguments)
-            .args(["-f", "flv", url])
+            // As encoders do, it gives up on one who takes nothing for 3 s.
+            .args(["-f", "flv", "-rw_timeout", "3000000", url])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -78,6 +79,14 @@ impl Publisher {
     /// It can't be.
     pub async fn kill(mut self) -> anyhow::Result<()> {
         Ok(self.child.kill().await?)
+    }
+
+    /// Waits until it ends by itself, however long that takes. Cancel-safe.
+    ///
+    /// # Errors
+    /// It can't be waited for.
+    pub async fn wait(&mut self) -> anyhow::Result<ExitStatus> {
+        Ok(self.child.wait().await?)
     }
 
     /// Waits until it ends by itself.

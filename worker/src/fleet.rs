@@ -7,10 +7,11 @@ use anyhow::Context;
 use aws::media::MediaStores;
 use aws::store::{CommitError, Expected, Store, StoreError, WorkerChange};
 use domain::protocol::{WhenIdle, closes_itself, when_idle};
-use domain::worker::{Booking, Worker};
+use domain::worker::{Booking, Worker, WorkerState};
 use jiff::Timestamp;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use crate::attempt::{self, After};
 use crate::config::WorkerConfig;
@@ -40,6 +41,16 @@ enum Found {
     Leave,
 }
 
+/// Whether a worker that has been idle for too long is needed.
+enum Spare {
+    /// It was not, and has left.
+    Left,
+    /// It is kept warm.
+    Kept,
+    /// Things have moved: look again.
+    Unclear,
+}
+
 impl Member {
     /// Registers, serves, and returns when the worker is to end.
     ///
@@ -61,7 +72,10 @@ impl Member {
             // What it can't serve any more its watch takes from it: at once,
             // as its process ends here. Freed meanwhile, its record would
             // stay as that of an idle worker.
-            if attempt::serve(&self, booking).await == After::Leave {
+            // On every line of it: one machine's workers log to one place.
+            let span = tracing::info_span!("job", job_id = %booking.job, attempt = booking.attempt);
+            let served = attempt::serve(&self, booking).instrument(span);
+            if served.await == After::Leave {
                 return self.leave().await;
             }
         }
@@ -93,7 +107,7 @@ impl Member {
     }
 
     async fn wait_for_booking(&self) -> anyhow::Result<Found> {
-        let idle_since = Instant::now();
+        let mut idle_since = Instant::now();
         let mut look = tokio::time::interval(LOOK_EVERY);
         let mut next_beat = Instant::now();
         loop {
@@ -101,12 +115,17 @@ impl Member {
                 () = self.leaving.cancelled() => return Ok(Found::Leave),
                 _ = look.tick() => {}
             }
-            if idle_since.elapsed() >= self.config.idle_timeout {
-                tracing::info!("idle for too long: leaving");
-                return Ok(Found::Leave);
+            let beats = Instant::now() >= next_beat;
+            if beats && idle_since.elapsed() >= self.config.idle_timeout {
+                match self.leave_if_spare().await {
+                    Ok(Spare::Left) => return Ok(Found::Leave),
+                    Ok(Spare::Kept) => idle_since = Instant::now(),
+                    Ok(Spare::Unclear) => {}
+                    Err(error) => tracing::warn!(%error, "could not ask to leave"),
+                }
             }
             let id = &self.config.id;
-            let record = if Instant::now() >= next_beat {
+            let record = if beats {
                 next_beat = Instant::now() + self.config.timing.beat_interval();
                 self.store.beat(id, &Expected::Open, None).await.map(Some)
             } else {
@@ -119,6 +138,44 @@ impl Member {
                 // Looked again soon; should it last, the sweep closes us.
                 Err(error) => tracing::warn!(%error, "could not look for a booking"),
             }
+        }
+    }
+
+    /// Leaves the fleet, unless it is one of those that are kept warm. Of two
+    /// that have counted each other one leaves, the other counts again.
+    async fn leave_if_spare(&self) -> Result<Spare, StoreError> {
+        let fleet = self.store.fleet().await?;
+        let Some(record) = self.store.worker(&self.config.id).await? else {
+            return Ok(Spare::Left);
+        };
+        if !matches!(record.state, WorkerState::Idle) {
+            return Ok(Spare::Unclear);
+        }
+        let close = WorkerChange::Close {
+            worker: record.id.clone(),
+            seen_beat: Some(record.beat),
+        };
+        let now = Timestamp::now();
+        let left = match fleet.standbys {
+            None => self.store.commit_worker(close, now).await,
+            Some(standbys) => {
+                // Itself too is among those that are found.
+                let limit = usize::try_from(standbys.min_idle + 1).unwrap_or(usize::MAX);
+                let others = self.store.spare_workers(standbys.size, limit).await?;
+                if !standbys.can_spare(&record, &others) {
+                    return Ok(Spare::Kept);
+                }
+                self.store.commit_counted(close, fleet.counted, now).await
+            }
+        };
+        match left {
+            Ok(()) => {
+                tracing::info!("idle for too long: leaving");
+                Ok(Spare::Left)
+            }
+            Err(CommitError::Store(error)) => Err(error),
+            // Booked in this moment, or another one has left in it.
+            Err(_) => Ok(Spare::Unclear),
         }
     }
 
@@ -142,3 +199,6 @@ impl Member {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -69,13 +69,17 @@ fn event_row(event: &Event) -> Vec<String> {
     ]
 }
 
-/// `created → assigned`, or the kind of event where no state changed.
+/// `created → assigned`, or the kind of event where no state changed. Trouble
+/// without a reason is over.
 pub fn what_happened(event: &Event) -> String {
     match (event.from.as_deref(), event.to.as_deref()) {
         (Some(from), Some(to)) if from != to => {
             format!("{} → {}", output::state(from), output::state(to))
         }
         (None, Some(to)) => output::state(to),
+        _ if event.kind.as_deref() == Some("trouble") && event.reason.is_none() => {
+            "out of trouble".to_owned()
+        }
         _ => output::clean(event.kind.as_deref().unwrap_or("?")),
     }
 }
@@ -220,4 +224,24 @@ fn describe_input(input: &InputStats) -> String {
             .collect::<Vec<_>>()
             .join(" · "),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn trouble_without_a_reason_is_over() {
+        let event = |reason| -> Event {
+            serde_json::from_value(serde_json::json!({
+                "type": "trouble", "from": "streaming", "to": "streaming", "reason": reason,
+            }))
+            .unwrap()
+        };
+        let away = event(Some(serde_json::json!({
+            "code": "store_unavailable", "message": "the media store takes no segments at present",
+        })));
+        assert_eq!(what_happened(&away), "trouble");
+        assert_eq!(what_happened(&event(None)), "out of trouble");
+    }
 }

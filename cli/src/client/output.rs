@@ -164,9 +164,9 @@ pub fn paint(style: Style, text: &str) -> String {
 /// A job's or worker's state in its colour.
 pub fn state(name: &str) -> String {
     let style = match name {
-        "streaming" | "busy" => GREEN,
+        "streaming" | "booked" => GREEN,
         "running" | "idle" => CYAN,
-        "created" | "assigned" | "stopping" | "draining" | "starting" => YELLOW,
+        "created" | "assigned" | "stopping" | "draining" | "booting" => YELLOW,
         "paused" => BLUE,
         "failed" => RED,
         _ => DIM,

@@ -10,6 +10,7 @@ use clap::Args;
 use clap::builder::NonEmptyStringValueParser;
 use domain::protocol::Timing;
 use domain::spec::OperatorPolicy;
+use functions::api::Playback;
 use url::Url;
 
 /// Run everything on this machine: API, scheduler, database, workers, playback.
@@ -25,8 +26,11 @@ pub struct UpArgs {
     #[arg(long, value_name = "FIRST-LAST", default_value = "1935-1999", value_parser = ports)]
     pub rtmp_ports: RangeInclusive<u16>,
     /// How many jobs may run at the same time
-    #[arg(long, value_name = "N", default_value_t = 8)]
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u64).range(1..))]
     pub max_workers: u64,
+    /// How many idle workers are kept warm, so that a job starts at once
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub min_idle: u64,
     /// How long a worker may be silent before its job goes to another
     #[arg(long, value_name = "SECONDS", default_value = "8", value_parser = lease)]
     pub lease: Duration,
@@ -45,6 +49,9 @@ pub struct UpArgs {
     /// The host name in the addresses given to publishers
     #[arg(long, value_name = "HOST")]
     pub public_host: Option<String>,
+    /// Where players and browsers reach this server, if not at the address of their call: behind a proxy with TLS, https://live.example.com
+    #[arg(long, value_name = "URL", value_parser = public_url)]
+    pub public_url: Option<Url>,
     /// Private networks that pulled inputs may come from, as 10.0.0.0/8,127.0.0.0/8
     #[arg(long, value_name = "NETWORKS", default_value = "", value_parser = networks)]
     pub allow_pull_from: String,
@@ -70,6 +77,14 @@ impl UpArgs {
         Ok(OperatorPolicy::default()
             .with_one_store()
             .allow_networks(&self.allow_pull_from)?)
+    }
+
+    /// Where players find the channels.
+    pub fn playback(&self) -> Playback {
+        match &self.public_url {
+            Some(url) => Playback::Fixed(format!("{}/live", url.as_str().trim_end_matches('/'))),
+            None => Playback::FromHost,
+        }
     }
 
     /// The folder that players are served from.
@@ -140,6 +155,16 @@ fn lease(text: &str) -> Result<Duration, String> {
         return Err("a lease must be from 1 to 60 seconds".to_owned());
     }
     Ok(lease)
+}
+
+fn public_url(text: &str) -> Result<Url, String> {
+    let remedy = "write a URL without query, as https://live.example.com";
+    let url = Url::parse(text).map_err(|error| format!("{error}; {remedy}"))?;
+    let is_plain = url.query().is_none() && url.fragment().is_none() && url.username().is_empty();
+    match url.scheme() {
+        "http" | "https" if is_plain && url.has_host() => Ok(url),
+        _ => Err(remedy.to_owned()),
+    }
 }
 
 fn networks(text: &str) -> Result<String, String> {

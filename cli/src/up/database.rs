@@ -115,12 +115,12 @@ async fn serve(
             }
             _ = expire.tick() => {
                 let database = database.clone();
-                let swept = tokio::task::spawn_blocking(move || {
-                    database.sweep_ttl().map_err(|error| error.to_string())
+                // Not waited for: the server goes on meanwhile.
+                tokio::task::spawn_blocking(move || {
+                    if let Err(error) = database.sweep_ttl() {
+                        tracing::warn!(%error, "old records could not be removed");
+                    }
                 });
-                if let Ok(Err(error)) = swept.await {
-                    tracing::warn!(error, "old records could not be removed");
-                }
             }
         }
     }

@@ -17,11 +17,12 @@ use tower_http::services::ServeDir;
 use super::UpArgs;
 use super::console;
 use super::guard::{self, Guard};
+use super::server;
 
 /// Serves until `ended`.
 ///
 /// # Errors
-/// What the listener fails with.
+/// As [`server::serve`].
 pub async fn serve(
     listener: TcpListener,
     api: Api,
@@ -34,9 +35,7 @@ pub async fn serve(
         .nest_service("/live", playback(&args.media_folder()))
         .merge(console_files())
         .fallback_service(api);
-    axum::serve(listener, app)
-        .with_graceful_shutdown(ended.cancelled_owned())
-        .await
+    server::serve(listener, app, ended).await
 }
 
 fn console_files() -> Router {

@@ -13,19 +13,20 @@ mod http;
 mod preflight;
 mod processes;
 mod queue;
+mod server;
 
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use aws::media::MediaStores;
 use aws::queue::JobQueue;
 use aws::store::Store;
 use domain::message::Message;
 use domain::spec::WorkerSize;
 use domain::worker::WorkerState;
-use functions::api::{Api, ApiSettings, Playback};
+use functions::api::{Api, ApiSettings};
 use functions::scheduler::Scheduler;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -103,6 +104,7 @@ async fn serve(args: &UpArgs) -> anyhow::Result<()> {
         media: MediaStores::open(media_url.as_str(), &[])?,
         timing: args.timing(),
         max_workers: Some(args.max_workers),
+        min_idle: args.min_idle,
         // Any process of this machine can run any job.
         one_size: Some(WorkerSize::Small),
     });
@@ -111,7 +113,7 @@ async fn serve(args: &UpArgs) -> anyhow::Result<()> {
         queue: queue.clone(),
         settings: ApiSettings {
             policy: args.policy()?,
-            playback: Playback::FromHost,
+            playback: args.playback(),
             timing: args.timing(),
         },
     };
@@ -119,9 +121,9 @@ async fn serve(args: &UpArgs) -> anyhow::Result<()> {
     recover(&store, queue.as_ref()).await?;
     // Placing ends first; the API goes on, so that a client sees the end.
     let placing = CancellationToken::new();
-    let deliver = tokio::spawn(deliveries.deliver(scheduler, placing.clone()));
+    let mut deliver = tokio::spawn(deliveries.deliver(scheduler, placing.clone()));
     let sweeps = tokio::spawn(sweep_regularly(queue.clone(), placing.clone()));
-    let serving = {
+    let mut serving = {
         let (args, ended) = (args.clone(), ended.clone());
         tokio::spawn(async move { http::serve(listener, api, &args, ended).await })
     };
@@ -139,6 +141,16 @@ async fn serve(args: &UpArgs) -> anyhow::Result<()> {
             }
             _ = interrupt.recv() => break,
             _ = terminate.recv() => break,
+            // Neither ends by itself: workers go with this process, and come
+            // back with the next.
+            served = &mut serving => {
+                served.context("the API broke")??;
+                bail!("the API ended");
+            }
+            delivered = &mut deliver => {
+                delivered.context("the scheduler broke")?;
+                bail!("the scheduler ended");
+            }
         }
     }
     tracing::info!("ending: workers finish the segment in hand; once more ends at once");

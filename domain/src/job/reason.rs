@@ -53,6 +53,8 @@ pub enum ReasonCode {
     SpecRejected,
     /// FFmpeg kept failing.
     TranscoderFailed,
+    /// FFmpeg encodes slower than real time: the ladder is too much for it.
+    TranscoderSlow,
     /// The object store could not be written.
     StoreUnavailable,
     /// No ingest port was free.

@@ -6,12 +6,9 @@ use crate::job::Deletion;
 /// What to do about `TaskStopped`: the worker's process is certainly gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnTaskStopped {
-    /// Its job goes to another worker; its record is closed with it where it
-    /// is still open, whatever its beat says.
-    LoseJob {
-        /// Whether the record is still open.
-        close: bool,
-    },
+    /// Its job goes to another worker; its record, where that is still open,
+    /// is closed with it, whatever its beat says.
+    LoseJob,
     /// It has handed its job back, or lost it: that one may wait for its next
     /// placement. Then its own record, where that is still open.
     ScheduleAgain {
@@ -29,7 +26,7 @@ pub fn on_task_stopped(worker: &Worker, job: Option<&Job>) -> OnTaskStopped {
     let close = worker.state != WorkerState::Closed;
     if let Some((booking, job)) = worker.booking.as_ref().zip(job) {
         if job.is_booked_on(&worker.id, booking.attempt) {
-            return OnTaskStopped::LoseJob { close };
+            return OnTaskStopped::LoseJob;
         }
         if job.state == JobState::Created && job.attempt == booking.attempt {
             return OnTaskStopped::ScheduleAgain { close };

@@ -304,6 +304,23 @@ fn the_sweep_schedules_what_waits_and_restarts_chains_that_stand() {
     }
 }
 
+/// Nobody watches its launch: the sweep has the launch deadline's patience.
+#[test]
+fn a_standby_may_take_its_time_to_boot() {
+    let (_, worker) = served();
+    let mut standby = Worker {
+        booking: None,
+        ..booting(&worker)
+    };
+    let mut sweeps = 0;
+    while on_sweep_worker(&standby, None) == OnSweepWorker::NoteBeat {
+        standby.swept_still = standby.still_for_sweeps();
+        standby.swept_beat = Some(standby.beat);
+        sweeps += 1;
+    }
+    assert_eq!(sweeps, 3, "three minutes, and closed by the next sweep");
+}
+
 #[test]
 fn the_sweep_leaves_serving_workers_and_closes_still_ones() {
     let (job, worker) = served();
@@ -390,9 +407,9 @@ fn the_pause_before_a_placement_grows_to_a_bound() {
 #[test]
 fn a_task_that_stopped_costs_its_job_the_worker_and_no_other_one() {
     let (job, worker) = served();
-    let lose = |close| OnTaskStopped::LoseJob { close };
-    assert_eq!(on_task_stopped(&worker, Some(&job)), lose(true));
-    assert_eq!(on_task_stopped(&closed(&worker), Some(&job)), lose(false));
+    for worker in [&worker, &closed(&worker)] {
+        assert_eq!(on_task_stopped(worker, Some(&job)), OnTaskStopped::LoseJob);
+    }
     let handed_back = in_state(JobState::Created);
     let again = |close| OnTaskStopped::ScheduleAgain { close };
     assert_eq!(on_task_stopped(&worker, Some(&handed_back)), again(true));

@@ -88,7 +88,7 @@ impl Timeline {
         ];
         if self.ended {
             // What is listed stays, however late one comes.
-            let end = periods.last().map_or(0, Period::end_ms);
+            let end = periods.last().map_or(0, Period::presentation_end_ms);
             attributes.push(("mediaPresentationDuration", seconds(end)));
         } else {
             let dvr_ms = u64::from(self.presentation.dvr_window) * 1000;
@@ -169,8 +169,14 @@ impl Period<'_> {
         self.run.shortest_us() / 1000
     }
 
-    fn end_ms(&self) -> u64 {
-        self.start_ms + self.duration_ms()
+    /// Where the presentation ends that ends with this Period: at the first
+    /// whole millisecond that is later, by one at least, than the end of its
+    /// longest track. Browsers play to there, whatever the manifest says, and
+    /// dash.js stops a player that is seen at the manifest's end before the
+    /// browser has said that it is through: it goes back by half a second,
+    /// pauses, and no `ended` ever comes.
+    fn presentation_end_ms(&self) -> u64 {
+        self.start_ms + self.run.longest_us().div_ceil(1000) + 1
     }
 }
 

@@ -115,8 +115,25 @@ fn parse(playlist: &str) -> Parsed {
     out
 }
 
-/// What an MPD names, and its Periods' starts and ends in seconds.
-fn parse_mpd(mpd: &str) -> (BTreeSet<String>, Vec<(f64, Option<f64>)>) {
+/// What an MPD says, in seconds since availabilityStartTime.
+#[derive(Debug, Default)]
+struct ParsedMpd {
+    uris: BTreeSet<String>,
+    /// `mediaPresentationDuration`.
+    end: Option<f64>,
+    periods: Vec<ParsedPeriod>,
+}
+
+#[derive(Debug, Default)]
+struct ParsedPeriod {
+    start: f64,
+    /// Only where it has a duration.
+    end: Option<f64>,
+    /// Where the media of each Representation ends.
+    media_ends: Vec<f64>,
+}
+
+fn parse_mpd(mpd: &str) -> ParsedMpd {
     let attribute = |e: &BytesStart<'_>, key: &str| {
         let found = e.try_get_attribute(key).unwrap()?;
         Some(found.value.into_owned())
@@ -127,34 +144,47 @@ fn parse_mpd(mpd: &str) -> (BTreeSet<String>, Vec<(f64, Option<f64>)>) {
             .parse()
             .unwrap()
     };
-    let (mut uris, mut periods) = (BTreeSet::new(), Vec::new());
-    let (mut id, mut media, mut number) = (String::new(), String::new(), 0u64);
+    let mut out = ParsedMpd::default();
+    let (mut id, mut media, mut number, mut scale) = (String::new(), String::new(), 0u64, 1.0);
     let mut reader = Reader::from_str(mpd);
     loop {
         match reader.read_event().unwrap() {
-            Event::Eof => return (uris, periods),
+            Event::Eof => return out,
             Event::Start(e) | Event::Empty(e) => match e.name().as_ref() {
+                "MPD" => out.end = attribute(&e, "mediaPresentationDuration").map(seconds),
                 "Period" => {
                     if let Some(start) = attribute(&e, "start") {
                         let start = seconds(start);
-                        let end = attribute(&e, "duration").map(|d| start + seconds(d));
-                        periods.push((start, end));
+                        out.periods.push(ParsedPeriod {
+                            start,
+                            end: attribute(&e, "duration").map(|d| start + seconds(d)),
+                            media_ends: Vec::new(),
+                        });
                     }
                 }
-                "Representation" => id = attribute(&e, "id").unwrap(),
+                "Representation" => {
+                    id = attribute(&e, "id").unwrap();
+                    out.periods.last_mut().unwrap().media_ends.push(0.0);
+                }
                 "SegmentTemplate" => {
                     media = attribute(&e, "media").unwrap();
+                    scale = attribute(&e, "timescale").unwrap().parse().unwrap();
                     number = attribute(&e, "startNumber").unwrap().parse().unwrap();
                     let init = attribute(&e, "initialization").unwrap();
-                    uris.insert(init.replace("$RepresentationID$", &id));
+                    out.uris.insert(init.replace("$RepresentationID$", &id));
                 }
                 "S" => {
                     let more: u64 = attribute(&e, "r").map_or(0, |r| r.parse().unwrap());
                     for _ in 0..=more {
                         let uri = media.replace("$RepresentationID$", &id);
-                        uris.insert(uri.replace("$Number$", &number.to_string()));
+                        out.uris
+                            .insert(uri.replace("$Number$", &number.to_string()));
                         number += 1;
                     }
+                    let ticks = |key| attribute(&e, key).unwrap().parse::<u64>().unwrap();
+                    let end = (ticks("t") + ticks("d") * (more + 1)) as f64 / scale;
+                    let period = out.periods.last_mut().unwrap();
+                    *period.media_ends.last_mut().unwrap() = period.start + end;
                 }
                 _ => {}
             },
@@ -325,7 +355,7 @@ impl World {
         {
             assert!(!named.contains(&uri), "{uri} is named and to be deleted");
         }
-        let (in_mpd, periods) = parse_mpd(&self.timeline.mpd());
+        let mpd = parse_mpd(&self.timeline.mpd());
         let mut in_hls = BTreeSet::new();
         let mut view: Option<View> = None;
         for playlist in self
@@ -344,14 +374,27 @@ impl World {
             assert_eq!(*view, parsed.view, "all renditions number alike");
         }
         assert_eq!(in_hls, named, "HLS names what the timeline says");
-        assert_eq!(in_mpd, named, "DASH names the same");
-        for pair in periods.windows(2) {
-            let end = pair[0].1.expect("only the last Period is open");
-            assert!(end <= pair[1].0 + 1e-6, "Periods overlap: {periods:?}");
-        }
+        assert_eq!(mpd.uris, named, "DASH names the same");
+        self.check_periods(&mpd);
         if let Some(view) = view {
             self.check_numbers(&view, matches!(op, Op::Open { .. }));
             self.last = view;
+        }
+    }
+
+    fn check_periods(&self, mpd: &ParsedMpd) {
+        for pair in mpd.periods.windows(2) {
+            let end = pair[0].end.expect("only the last Period is open");
+            assert!(end <= pair[1].start + 1e-6, "Periods overlap: {mpd:?}");
+            let filled = pair[0].media_ends.iter().all(|media| end <= media + 1e-6);
+            assert!(filled, "a Period without media at its end: {mpd:?}");
+        }
+        assert_eq!(mpd.end.is_some(), self.timeline.ended());
+        if let (Some(end), Some(last)) = (mpd.end, mpd.periods.last()) {
+            assert_eq!(last.end, None, "the presentation's end is its end");
+            let longest = last.media_ends.iter().copied().fold(0.0, f64::max);
+            let beyond = end - longest;
+            assert!((0.001 - 1e-6..0.0025).contains(&beyond), "{mpd:?}");
         }
     }
 

@@ -203,7 +203,8 @@ impl Run {
         self.ends_us().min().unwrap_or(0)
     }
 
-    fn longest_us(&self) -> u64 {
+    /// Media time, in µs, that the longest track has reached.
+    pub(super) fn longest_us(&self) -> u64 {
         self.ends_us().max().unwrap_or(0)
     }
 

@@ -72,6 +72,24 @@ fn ended() {
 }
 
 #[test]
+fn ended_after_a_second_run_with_a_shorter_sound() {
+    let mut timeline = fresh();
+    let run = begin(&mut timeline, 1, 0, ladder());
+    fill(&mut timeline, run, 0..1);
+    let run = begin(&mut timeline, 2, 20, ladder());
+    fill(&mut timeline, run, 0..1);
+    let mut last = spans(&ladder(), 1);
+    // As a stop leaves it: the picture reaches to 6.28 s, the sound to 6.25 s.
+    last[2].duration = 105 * 1024;
+    for picture in &mut last[..2] {
+        picture.duration = 57 * 512;
+    }
+    timeline.append(run, last, at(27)).unwrap();
+    timeline.end(at(27));
+    insta::assert_snapshot!(timeline.mpd());
+}
+
+#[test]
 fn reopened_with_an_empty_window() {
     let mut timeline = fresh();
     let run = begin(&mut timeline, 1, 0, ladder());

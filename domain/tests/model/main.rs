@@ -145,7 +145,13 @@ fn clients_amid_a_fault() {
     holds(Scenario {
         name: "clients amid a fault",
         faults: 1,
-        kinds: ANYTHING,
+        kinds: Kinds {
+            lost: true,
+            calls: true,
+            frozen: true,
+            killed: true,
+            ..Kinds::NONE
+        },
         orders: 1,
         wishes: ALL_WISHES,
         close_every: 8,
@@ -170,6 +176,7 @@ fn two_jobs_and_room_for_one_worker() {
         name: "two jobs and room for one worker",
         jobs: 2,
         max_workers: Some(1),
+        schedulers: 1,
         orders: 1,
         wishes: &[Wish::Stop],
         close_every: 8,

@@ -60,7 +60,8 @@ impl Handler<'_, '_> {
             ),
             Letter::Look(look) => self.watch(look),
             Letter::StopBy { job, attempt } => self.stop_by(job, attempt),
-            Letter::Delete { job } | Letter::SweepDeletion { job } => self.delete(job),
+            Letter::Delete { job } => self.delete(job),
+            Letter::SweepDeletion { job } => self.io.send(Letter::Delete { job }),
             Letter::TaskStopped { worker } => self.task_stopped(worker),
             Letter::SweepJob { job } => self.sweep_job(job),
             Letter::SweepEnding { job } => self.sweep_ending(job),
@@ -237,7 +238,7 @@ impl Handler<'_, '_> {
                 Some((worker, record)) => {
                     self.replace(look.job, &job, worker, &record, reason.code)
                 }
-                None => self.lose(look.job, &job, WorkerChange::None, reason.code),
+                None => self.lose(look.job, &job, reason.code, None),
             },
         }
     }
@@ -256,15 +257,8 @@ impl Handler<'_, '_> {
             seen_beat: Some(record.beat),
         };
         match (on_task_stopped(&record.worker(worker), job), &stored) {
-            (OnTaskStopped::LoseJob { close }, Some((no, job))) => {
-                let close = match close {
-                    false => WorkerChange::None,
-                    true => WorkerChange::Close {
-                        worker,
-                        seen_beat: None,
-                    },
-                };
-                self.lose(*no, job, close, ReasonCode::WorkerExited)
+            (OnTaskStopped::LoseJob, Some((no, job))) => {
+                self.lose(*no, job, ReasonCode::WorkerExited, None)
             }
             (OnTaskStopped::ScheduleAgain { close }, Some((no, job))) => {
                 self.schedule_again(*no, job)?;
@@ -287,23 +281,53 @@ impl Handler<'_, '_> {
         code: ReasonCode,
     ) -> Run<()> {
         self.io.must(Call::Kill(worker))?;
-        let close = WorkerChange::Close {
-            worker,
-            seen_beat: Some(record.beat),
-        };
-        self.lose(no, job, close, code)
+        self.lose(no, job, code, Some(record.beat))
     }
 
-    fn lose(&mut self, no: JobNo, job: &Job, close: WorkerChange, code: ReasonCode) -> Run<()> {
+    fn lose(&mut self, no: JobNo, job: &Job, code: ReasonCode, seen_beat: Option<u64>) -> Run<()> {
         let change = Change::LoseWorker {
             reason: Reason::new(code, ""),
             totals: Totals::default(),
         };
-        let lost = self.commit(no, job, change, close)?;
+        let worker = job.worker_id.as_ref().map(worker_no);
+        let lost = match (seen_beat, worker) {
+            (Some(_), Some(worker)) => {
+                let close = WorkerChange::Close { worker, seen_beat };
+                self.commit(no, job, change, close)?
+            }
+            (_, worker) => self.commit_closing(no, job, change, worker)?,
+        };
         if lost.state.is_ended() {
             return self.end_playlists(no, &lost);
         }
         self.schedule_again(no, &lost)
+    }
+
+    /// Closes the worker whatever its beat says, if it is open.
+    fn commit_closing(
+        &mut self,
+        no: JobNo,
+        job: &Job,
+        change: Change,
+        worker: Option<WorkerNo>,
+    ) -> Run<Job> {
+        if let Some(worker) = worker {
+            let close = WorkerChange::Close {
+                worker,
+                seen_beat: None,
+            };
+            let transition = job.apply(change.clone(), NOW).map_err(|_| Halt::Failed)?;
+            let after = transition.job.clone();
+            match self
+                .io
+                .call(Call::Commit(no, Box::new(transition), close))?
+            {
+                Answer::Done => return Ok(after),
+                Answer::WorkerChanged => {}
+                _ => return Err(Halt::Failed),
+            }
+        }
+        self.commit(no, job, change, WorkerChange::None)
     }
 
     fn stop_by(&mut self, no: JobNo, attempt: u64) -> Run<()> {
@@ -319,20 +343,14 @@ impl Handler<'_, '_> {
         let worker = self
             .worker_of(job)?
             .filter(|(_, record)| record.state != WorkerState::Closed);
-        let close = match worker {
-            Some((worker, _)) => {
-                self.io.must(Call::Kill(worker))?;
-                WorkerChange::Close {
-                    worker,
-                    seen_beat: None,
-                }
-            }
-            None => WorkerChange::None,
-        };
+        if let Some((worker, _)) = worker {
+            self.io.must(Call::Kill(worker))?;
+        }
         let change = Change::ForceStop {
             totals: Totals::default(),
         };
-        let stopped = self.commit(no, job, change, close)?;
+        let booked = job.worker_id.as_ref().map(worker_no);
+        let stopped = self.commit_closing(no, job, change, booked)?;
         self.end_playlists(no, &stopped)
     }
 
@@ -455,11 +473,15 @@ impl Handler<'_, '_> {
                 beat: record.beat,
             }),
             OnSweepWorker::Close => {
-                self.io.must(Call::Kill(worker))?;
-                self.note(Call::CommitWorker(WorkerChange::Close {
+                let close = WorkerChange::Close {
                     worker,
                     seen_beat: Some(record.beat),
-                }))
+                };
+                match self.io.call(Call::CommitWorker(close))? {
+                    Answer::Done => self.io.must(Call::Kill(worker)),
+                    Answer::WorkerChanged => Ok(()),
+                    _ => Err(Halt::Failed),
+                }
             }
         }
     }

@@ -56,6 +56,7 @@ pub(super) struct CreateParameters {
             headers(("Location" = String, description = "The job's path"))),
         (status = 200, description = "What would be run (`dry_run`)", body = DryRun),
         (status = 409, description = "The idempotency key was used before", body = Problem, content_type = PROBLEM_JSON),
+        (status = 408, description = "The body did not come in time", body = Problem, content_type = PROBLEM_JSON),
         (status = 413, description = "The body is too large", body = Problem, content_type = PROBLEM_JSON),
         (status = 422, description = "The spec has faults: all of them, each with a JSON pointer", body = Problem, content_type = PROBLEM_JSON),
     )
@@ -96,6 +97,7 @@ pub(super) async fn create(
             headers(("Location" = String, description = "The job's path"))),
         (status = 200, description = "What would be run (`dry_run`)", body = DryRun),
         (status = 409, description = "The idempotency key was used before", body = Problem, content_type = PROBLEM_JSON),
+        (status = 408, description = "The body did not come in time", body = Problem, content_type = PROBLEM_JSON),
         (status = 413, description = "The body is too large", body = Problem, content_type = PROBLEM_JSON),
         (status = 422, description = "The spec has faults: all of them, each with a JSON pointer", body = Problem, content_type = PROBLEM_JSON),
     )

@@ -2,10 +2,13 @@
 //! body. Whatever can't be read is answered with a problem that names it.
 
 use std::error::Error;
+use std::sync::Arc;
+use std::time::Duration;
 
 use aws::store::Idempotency;
+use axum::body::BodyDataStream;
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
-use axum::http::header::HOST;
+use axum::http::header::{CONTENT_LENGTH, HOST};
 use axum::http::request::Parts;
 use axum::http::uri::Authority;
 use bytes::{Bytes, BytesMut};
@@ -14,7 +17,9 @@ use futures::StreamExt;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
+use tokio::time::timeout;
 
+use super::Api;
 use super::problem::Problem;
 
 /// The largest request body, in bytes. The sample has 1 KiB, the largest
@@ -23,6 +28,9 @@ pub const BODY_LIMIT: usize = 64 * 1024;
 /// So much of a larger body is read and thrown away: a client that is still
 /// writing would not see the answer on a connection that closes under it.
 const DRAINED: usize = 8 * 1024 * 1024;
+/// How long a body may take. The longest has no more than a second of a bad
+/// line.
+const BODY_TIMEOUT: Duration = Duration::from_secs(20);
 /// The header of a request that may be sent again.
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 /// The longest idempotency key, in characters.
@@ -39,6 +47,31 @@ impl<S: Send + Sync> FromRequestParts<S> for JobPath {
         text.and_then(|text| JobId::parse(&text))
             .map(Self)
             .ok_or_else(no_job)
+    }
+}
+
+/// A call about one job that takes no parameters.
+pub struct JobCall {
+    /// The API.
+    pub api: Arc<Api>,
+    /// The job in the path.
+    pub id: JobId,
+    /// Where the client reached the API.
+    pub host: Host,
+}
+
+impl FromRequestParts<Arc<Api>> for JobCall {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, Problem> {
+        let JobPath(id) = JobPath::from_request_parts(parts, api).await?;
+        Parameters::<NoParameters>::from_request_parts(parts, api).await?;
+        let Ok(host) = Host::from_request_parts(parts, api).await;
+        Ok(Self {
+            api: Arc::clone(api),
+            id,
+            host,
+        })
     }
 }
 
@@ -109,22 +142,32 @@ impl<S: Send + Sync> FromRequest<S> for Body {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _state: &S) -> Result<Self, Problem> {
-        let mut chunks = request.into_body().into_data_stream();
-        let (mut body, mut size) = (BytesMut::new(), 0);
-        while let Some(chunk) = chunks.next().await {
-            let cut = |_| Problem::bad_request("the body ended before its time");
-            let chunk = chunk.map_err(cut)?;
-            size += chunk.len();
-            if size <= BODY_LIMIT {
-                body.extend_from_slice(&chunk);
-            } else if size > DRAINED {
-                break;
-            }
+        let announced = request.headers().get(CONTENT_LENGTH);
+        let announced = announced.and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+        if announced.is_some_and(|length| length > DRAINED) {
+            return Err(Problem::body_too_large(BODY_LIMIT));
         }
-        match size <= BODY_LIMIT {
-            true => Ok(Self(body.freeze())),
-            false => Err(Problem::body_too_large(BODY_LIMIT)),
+        let read = read(request.into_body().into_data_stream());
+        let late = |_| Problem::too_slow("the body did not come in time");
+        timeout(BODY_TIMEOUT, read).await.map_err(late)?.map(Self)
+    }
+}
+
+async fn read(mut chunks: BodyDataStream) -> Result<Bytes, Problem> {
+    let (mut body, mut size) = (BytesMut::new(), 0);
+    while let Some(chunk) = chunks.next().await {
+        let cut = |_| Problem::bad_request("the body ended before its time");
+        let chunk = chunk.map_err(cut)?;
+        size += chunk.len();
+        if size <= BODY_LIMIT {
+            body.extend_from_slice(&chunk);
+        } else if size > DRAINED {
+            break;
         }
+    }
+    match size <= BODY_LIMIT {
+        true => Ok(body.freeze()),
+        false => Err(Problem::body_too_large(BODY_LIMIT)),
     }
 }
 
@@ -183,5 +226,35 @@ impl<S: Send + Sync> FromRequestParts<S> for Host {
             || "localhost".to_owned(),
             |authority| authority.to_string(),
         )))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::body::Body as Sent;
+    use axum::response::IntoResponse;
+    use futures::stream;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_does_not_come_is_not_waited_for() {
+        let first = stream::iter([Ok::<_, std::io::Error>(Bytes::from_static(b"{"))]);
+        let body = Sent::from_stream(first.chain(stream::pending()));
+        let refused = Body::from_request(Request::new(body), &()).await;
+        let answer = refused.err().unwrap().into_response();
+        assert_eq!(answer.status(), 408);
+    }
+
+    #[tokio::test]
+    async fn a_body_that_is_announced_too_large_is_not_read() {
+        let request =
+            Request::builder()
+                .header(CONTENT_LENGTH, DRAINED + 1)
+                .body(Sent::from_stream(stream::pending::<
+                    Result<Bytes, std::io::Error>,
+                >()));
+        let refused = Body::from_request(request.unwrap(), &()).await;
+        let answer = refused.err().unwrap().into_response();
+        assert_eq!(answer.status(), 413);
     }
 }

@@ -71,6 +71,11 @@ const METHOD_NOT_ALLOWED: Kind = (
     "urn:problem-type:ezlive:method-not-allowed",
     "The method is not allowed here",
 );
+const TOO_SLOW: Kind = (
+    StatusCode::REQUEST_TIMEOUT,
+    "urn:problem-type:ezlive:request-timeout",
+    "The request took too long",
+);
 const BODY_TOO_LARGE: Kind = (
     StatusCode::PAYLOAD_TOO_LARGE,
     "urn:problem-type:ezlive:body-too-large",
@@ -139,6 +144,11 @@ impl Problem {
             METHOD_NOT_ALLOWED,
             "the header Allow names the methods of this path",
         )
+    }
+
+    /// 408.
+    pub fn too_slow(detail: impl Into<String>) -> Self {
+        Self::new(TOO_SLOW, detail)
     }
 
     /// 413.

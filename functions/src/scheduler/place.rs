@@ -10,7 +10,6 @@ use domain::job::{Change, Job, Reason, ReasonCode};
 use domain::message::{Message, Watch};
 use domain::protocol::{OnSchedule, on_schedule};
 use domain::worker::{Booking, Worker};
-use jiff::Timestamp;
 use rand::seq::SliceRandom;
 
 use super::{Failure, Scheduler, transition};
@@ -50,10 +49,14 @@ impl Scheduler {
         if tried.seq.is_some_and(|seq| seq != link) {
             return Ok(());
         }
-        let worker = self.worker_of(job).await?;
+        let worker = self.store.worker_of(job).await?;
         match on_schedule(Some(job), worker.as_ref(), tried.after_failures) {
             OnSchedule::Drop => Ok(()),
-            OnSchedule::Place => self.place(&stored, tried).await,
+            OnSchedule::Place => {
+                self.place(&stored, tried).await?;
+                self.make_up_for_booking().await;
+                Ok(())
+            }
             OnSchedule::DriveLaunch => match worker {
                 Some(worker) => self.drive_launch(job, &worker).await,
                 None => Ok(()),
@@ -222,22 +225,5 @@ impl Scheduler {
             try_seq: None,
         };
         self.send(again, pause).await
-    }
-
-    /// Closes a worker that serves nobody.
-    pub(super) async fn close(
-        &self,
-        worker: &Worker,
-        seen_beat: Option<u64>,
-    ) -> Result<(), Failure> {
-        let change = WorkerChange::Close {
-            worker: worker.id.clone(),
-            seen_beat,
-        };
-        match self.store.commit_worker(change, Timestamp::now()).await {
-            // Closed already, or alive after all.
-            Ok(()) | Err(CommitError::WorkerChanged) => Ok(()),
-            Err(error) => Err(error.into()),
-        }
     }
 }

@@ -7,8 +7,9 @@ use tests::api::{Api, text};
 use tests::machine::{Machine, until};
 use tests::publisher::{Publisher, test_picture};
 
-use super::viewer::Viewer;
-use super::{push_url, small_channel};
+use super::push_url;
+use tests::machine::small_channel;
+use tests::viewer::Viewer;
 
 const MEDIA: &str = "video365k.m3u8";
 /// All here takes a few seconds, and more on a busy machine.

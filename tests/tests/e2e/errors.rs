@@ -85,7 +85,7 @@ async fn with_a_token_only_health_and_playback_are_free() -> anyhow::Result<()> 
     assert_eq!(status, StatusCode::OK);
 
     let api = Api::with_token(&machine, TOKEN)?;
-    let job = api.create(&super::small_channel(|_| {})?).await?;
+    let job = api.create(&tests::machine::small_channel(|_| {})?).await?;
     let id = text(&job, "/id")?.to_owned();
     let job = api.reaches(&id, "running", HANGS).await?;
     let _publisher = Publisher::start(&job, "320x180", "25")?;

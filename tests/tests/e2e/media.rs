@@ -10,7 +10,7 @@ use tests::machine::{HANGS, Machine, SAMPLE};
 use tests::player::{Player, probe, tracks};
 use tests::publisher::Publisher;
 
-use super::viewer::Viewer;
+use tests::viewer::Viewer;
 
 const PLAYING: Duration = Duration::from_secs(60);
 /// Label, width, height: as in live_job.json.

@@ -14,8 +14,8 @@ use tests::publisher::Publisher;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-use super::viewer::Viewer;
-use super::{now, small_channel};
+use tests::machine::{now, small_channel};
+use tests::viewer::Viewer;
 
 /// All here takes a few seconds, and more on a busy machine.
 const SOON: Duration = Duration::from_secs(20);

@@ -8,8 +8,8 @@ use tests::machine::Machine;
 use tests::player::Player;
 use tests::publisher::Publisher;
 
-use super::viewer::Viewer;
-use super::{now, small_channel};
+use tests::machine::{now, small_channel};
+use tests::viewer::Viewer;
 
 const MEDIA: &str = "video365k.m3u8";
 /// All here takes a few seconds, and more on a busy machine.

@@ -9,8 +9,8 @@ use tests::machine::{Machine, alive, until};
 use tests::publisher::Publisher;
 use tokio::time::Instant;
 
-use super::small_channel;
-use super::viewer::Viewer;
+use tests::machine::small_channel;
+use tests::viewer::Viewer;
 
 const MEDIA: &str = "video365k.m3u8";
 /// How long children may outlive a killed `ezlive up`.

@@ -24,6 +24,7 @@ use domain::job::{Change, Reason, Stats, Totals};
 use domain::protocol::Assignment;
 use domain::worker::Booking;
 use tokio::sync::watch;
+use tracing::Instrument;
 
 use crate::fleet::Member;
 use crate::publisher::{self, Publisher};
@@ -64,7 +65,7 @@ pub async fn serve(member: &Member, booking: Booking) -> After {
             return After::Leave;
         }
     };
-    tracing::info!(job_id = %job.id, attempt = booking.attempt, "serving");
+    tracing::info!("serving");
     let (stats, stats_seen) = watch::channel(Stats::default());
     let (orders, orders_seen) = watch::channel(Orders {
         assignment: domain::protocol::assignment_of(&job),
@@ -84,7 +85,7 @@ pub async fn serve(member: &Member, booking: Booking) -> After {
         stats: stats_seen.clone(),
         orders,
     };
-    let beat = tokio::spawn(beat.run());
+    let beat = tokio::spawn(beat.run().in_current_span());
     let reporter = Reporter {
         store: member.store.clone(),
         worker: member.config.id.clone(),
@@ -99,7 +100,7 @@ pub async fn serve(member: &Member, booking: Booking) -> After {
         reporter.clone(),
     );
     let (outcome, tail) = session.run(&mut publisher).await;
-    tracing::info!(job_id = %job.id, ?outcome, "the attempt is over");
+    tracing::info!(?outcome, "the attempt is over");
     let totals = stats_seen.borrow().totals;
     let end = End {
         member,
@@ -247,7 +248,7 @@ impl End<'_> {
 
 /// Ends the playlists after the last segment; whether the store took that in
 /// time. Where it did not, they are the scheduler's to end.
-async fn end_playlists(publisher: Publisher, patience: Duration) -> bool {
+pub(crate) async fn end_playlists(publisher: Publisher, patience: Duration) -> bool {
     publisher.end();
     let end = publish_the_rest(publisher, patience).await;
     matches!(end, Some(publisher::Outcome::Ended))

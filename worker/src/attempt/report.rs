@@ -7,6 +7,7 @@ use domain::worker::Booking;
 use jiff::Timestamp;
 use thiserror::Error;
 use tokio::sync::mpsc;
+use tracing::Instrument;
 
 /// Pauses between tries are short: the beat ends the attempt when it takes
 /// too long.
@@ -82,13 +83,14 @@ impl Reporter {
     /// Writes changes in the order they are told, beside the attempt's loop.
     pub fn spawn(self) -> Reporting {
         let (sender, mut changes) = mpsc::unbounded_channel();
-        let task = tokio::spawn(async move {
+        let reporting = async move {
             while let Some(change) = changes.recv().await {
                 if self.report(change, WorkerChange::None).await.is_err() {
                     return;
                 }
             }
-        });
+        };
+        let task = tokio::spawn(reporting.in_current_span());
         Reporting {
             changes: Some(sender),
             task,

@@ -7,6 +7,7 @@ use domain::job::{Ingest, Job, Reason, ReasonCode};
 use domain::spec::{PullProtocol, PullUrl, PushUrl, Source as SpecSource};
 use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
+use tracing::Instrument;
 
 use super::reason;
 use crate::config::WorkerConfig;
@@ -124,7 +125,7 @@ fn play(url: PullUrl, config: &WorkerConfig) -> Tags {
     let (sender, events) = mpsc::channel(EVENTS);
     let (trouble_sender, trouble) = watch::channel(None);
     let policy = address_policy(config);
-    let task = tokio::spawn(async move {
+    let playing = async move {
         let mut pause = PULL_PAUSES.0;
         loop {
             match client::play(url.url(), &policy).await {
@@ -151,7 +152,8 @@ fn play(url: PullUrl, config: &WorkerConfig) -> Tags {
             }
             tokio::time::sleep(pause).await;
         }
-    });
+    };
+    let task = tokio::spawn(playing.in_current_span());
     Tags {
         events,
         ingest: None,

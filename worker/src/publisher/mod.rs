@@ -23,6 +23,7 @@ use jiff::Timestamp;
 use tokio::sync::{oneshot, watch};
 use tokio::task::{JoinError, JoinHandle};
 use tokio::time::Instant;
+use tracing::Instrument;
 
 use crate::segment::{CutSegment, TrackInit};
 use buffer::Item;
@@ -119,7 +120,7 @@ impl Publisher {
         Self {
             shared,
             status,
-            task: tokio::spawn(task.run()),
+            task: tokio::spawn(task.run().in_current_span()),
             has_ended: false,
         }
     }

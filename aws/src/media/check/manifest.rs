@@ -1,5 +1,6 @@
 //! Reads playlists as a player would.
 
+use jiff::{SignedDuration, Timestamp};
 use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
 
@@ -42,14 +43,24 @@ pub struct PlaylistSegment {
     pub discontinuity: bool,
     /// `EXT-X-GAP`: there is nothing to fetch.
     pub gap: bool,
+    /// `EXT-X-PROGRAM-DATE-TIME`, or where the segment before ends.
+    pub begins: Option<Timestamp>,
 }
 
 impl PlaylistSegment {
+    /// When its media end, by the wall clock.
+    pub fn ends(&self) -> Option<Timestamp> {
+        let duration = SignedDuration::try_from_secs_f64(self.duration).ok()?;
+        self.begins?.checked_add(duration).ok()
+    }
+
     /// Whether two versions of a playlist mean the same segment. The init
-    /// segment of a gap is that of whatever precedes it, which may have left.
+    /// segment of a gap is that of whatever precedes it, which may have left;
+    /// a time that is derived depends on where the window begins.
     pub fn same_as(&self, other: &Self) -> bool {
         let mapless = |segment: &Self| Self {
             map: None,
+            begins: None,
             ..segment.clone()
         };
         mapless(self) == mapless(other) && (self.gap || self.map == other.map)
@@ -136,11 +147,19 @@ fn media(body: &str) -> Result<MediaPlaylist, String> {
                     .parse()
                     .map_err(|error| format!("{line}: {error}"))?;
             }
+            "#EXT-X-PROGRAM-DATE-TIME" => {
+                let begins = value.parse().map_err(|error| format!("{line}: {error}"))?;
+                next.begins = Some(begins);
+            }
             "#EXT-X-ENDLIST" => playlist.ended = true,
             _ if line.starts_with('#') => {}
             _ => {
                 next.uri = line.to_owned();
                 next.map.clone_from(&map);
+                let before = playlist.segments.last();
+                next.begins = next
+                    .begins
+                    .or_else(|| before.and_then(PlaylistSegment::ends));
                 playlist.segments.push(std::mem::take(&mut next));
             }
         }

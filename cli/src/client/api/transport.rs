@@ -188,9 +188,7 @@ async fn exchange(request: RequestBuilder) -> reqwest::Result<(StatusCode, Strin
     Ok((status, content_type, response.text().await?))
 }
 
-/// Whether there was a connection and it broke: the server may have closed an
-/// idle one, or be restarting. Where nothing listens, trying again at once
-/// only delays the message.
+/// Whether the server is on this machine.
 fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => name == "localhost",
@@ -200,6 +198,9 @@ fn is_loopback(url: &Url) -> bool {
     }
 }
 
+/// Whether there was a connection and it broke: the server may have closed an
+/// idle one, or be restarting. Where nothing listens, trying again at once
+/// only delays the message.
 fn is_broken_connection(error: &reqwest::Error) -> bool {
     !error.is_connect()
         && !error.is_timeout()

@@ -46,6 +46,11 @@ fn ports_are_a_range_or_one() {
 }
 
 #[test]
+fn a_machine_without_workers_is_refused() {
+    assert!(parse(&["--max-workers", "0"]).is_err());
+}
+
+#[test]
 fn a_lease_is_neither_too_short_nor_too_long() {
     let lease = |text| parse(&["--lease", text]).map(|args| args.lease.as_secs_f64());
     for good in ["1", "2.5", "60"] {
@@ -96,4 +101,22 @@ fn publishers_are_told_a_host_they_can_write() {
     assert_eq!(host(&["--public-host", "live.example"]), "live.example");
     let everywhere = host(&["--listen", "0.0.0.0:1080"]);
     assert!(everywhere.parse::<IpAddr>().is_ok(), "{everywhere}");
+}
+
+#[test]
+fn players_are_told_the_public_url() {
+    let playback = |args: &[&str]| parse(args).map(|args| args.playback());
+    assert_eq!(playback(&[]).unwrap(), Playback::FromHost);
+    for given in ["https://live.example", "https://live.example/"] {
+        let told = Playback::Fixed("https://live.example/live".to_owned());
+        assert_eq!(playback(&["--public-url", given]).unwrap(), told);
+    }
+    for wrong in [
+        "live.example",
+        "ftp://live.example",
+        "https://a/?b",
+        "https://u:p@a.example",
+    ] {
+        assert!(playback(&["--public-url", wrong]).is_err(), "{wrong}");
+    }
 }

@@ -1,16 +1,21 @@
 //! `Sweep`: whatever was lost is put right within two passes.
 
+use std::collections::{BTreeSet, VecDeque};
+use std::time::Duration;
+
 use aws::store::WorkerChange;
 use domain::event::EventKind;
-use domain::ids::WorkerId;
+use domain::ids::{JobId, WorkerId};
 use domain::job::{Change, Deletion, JobState, Reason, ReasonCode, Totals};
 use domain::message::Message;
 use domain::protocol::LOOKS_PER_LEASE;
 use domain::worker::{Booking, Worker, WorkerState};
+use futures::stream::{self, StreamExt};
 use jiff::Timestamp;
 
 use super::harness::World;
 use super::stopping::fence;
+use crate::scheduler::sweep::PAGE;
 use crate::scheduler::transition;
 
 impl World {
@@ -219,7 +224,61 @@ async fn a_lost_deletion() {
     let deletion = Deletion { media: true };
     world.change(&id, Change::RequestDelete { deletion }).await;
     world.sweep().await;
+    world.settle().await;
     assert_eq!(world.store.job(&id).await.unwrap(), None);
+}
+
+/// Each message sees to one page: a function has but a few seconds.
+#[tokio::test]
+async fn a_sweep_of_many_records_goes_page_by_page() {
+    const JOBS: usize = 250;
+    let world = World::new().await;
+    // A few at the same time: the database serves one after the other.
+    let jobs = stream::iter(0..JOBS).map(|_| world.job());
+    let jobs: BTreeSet<JobId> = jobs.buffered(8).collect().await;
+    for _ in 0..JOBS {
+        world.idle_worker().await;
+    }
+    for _ in 0..2 {
+        world.sweep().await;
+        let mut scheduled = BTreeSet::new();
+        let mut pages = VecDeque::new();
+        loop {
+            let mut in_page = 0;
+            for (message, delay) in world.sent() {
+                assert_eq!(delay, Duration::ZERO);
+                match message {
+                    Message::SweepOn(_) => pages.push_back(message),
+                    Message::Schedule { job, .. } => {
+                        in_page += 1;
+                        assert!(scheduled.insert(job), "once is enough");
+                    }
+                    other => panic!("{other:?}"),
+                }
+            }
+            assert!(in_page <= PAGE, "{in_page}");
+            let Some(page) = pages.pop_front() else { break };
+            assert!(world.take(&page).await);
+        }
+        assert_eq!(scheduled, jobs);
+    }
+    assert!(world.open_workers().await.is_empty());
+    assert_eq!(world.launcher.stopped().len(), JOBS);
+}
+
+/// Seen still by the sweep, and booked before that closes it: none of its
+/// business any more.
+#[tokio::test]
+async fn an_idle_worker_booked_while_it_is_swept_is_left_alone() {
+    let world = World::new().await;
+    let worker = world.idle_worker().await;
+    world.sweep().await;
+    let seen = world.worker(&worker).await;
+    let id = world.job().await;
+    assert!(world.take(&Message::schedule(id.clone())).await);
+    world.scheduler.close_still(&seen).await.unwrap();
+    assert!(world.launcher.stopped().is_empty());
+    assert_eq!(world.worker(&worker).await.state, WorkerState::Booked);
 }
 
 #[tokio::test]

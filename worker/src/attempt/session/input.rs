@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use super::{Outcome, Session, Told};
 use crate::attempt::connection::Connection;
 use crate::attempt::source::end_text;
+use crate::ingest::flv::DriftBeyondBound;
 use crate::ingest::sniff::{Opening, SniffError};
 use crate::ingest::{End, Event, Tag};
 use crate::publisher::Publisher;
@@ -36,10 +37,8 @@ impl Session<'_> {
                 self.disconnected(end);
                 None
             }
-            Event::Refused { peer, why } => {
-                tracing::warn!(%peer, why = why.as_str(), "publisher refused");
-                None
-            }
+            // Logged where it was refused.
+            Event::Refused { .. } => None,
         }
     }
 
@@ -137,11 +136,25 @@ impl Session<'_> {
         }
         if !flv.is_empty() {
             self.waiting = Some(flv.freeze());
+            self.pressure.begin(Instant::now());
         }
         if let Some(drift) = drifted {
-            self.begin_anew(Reason::new(ReasonCode::InputLost, drift.to_string()))
-                .await;
+            let reason = self.why_behind(drift);
+            self.begin_anew(reason).await;
         }
+    }
+
+    /// Whose fault it is that media is behind: the publisher's, or FFmpeg's.
+    fn why_behind(&self, drift: DriftBeyondBound) -> Reason {
+        if !self.pressure.explains(drift.behind) {
+            return Reason::new(ReasonCode::InputLost, drift.to_string());
+        }
+        let seconds = drift.behind.as_secs();
+        let message = format!(
+            "FFmpeg encodes slower than real time and is {seconds} s behind: \
+             choose faster presets, smaller pictures or fewer renditions"
+        );
+        Reason::new(ReasonCode::TranscoderSlow, message)
     }
 
     /// Ends the run in order; the next one begins where the input is now.

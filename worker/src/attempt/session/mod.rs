@@ -7,6 +7,7 @@
 
 mod input;
 mod orders;
+mod pressure;
 mod runs;
 
 use bytes::Bytes;
@@ -29,6 +30,7 @@ use crate::ingest::Event;
 use crate::ingest::meter::Meter;
 use crate::ingest::pull::Prepared;
 use crate::publisher::{Outcome as PublisherEnd, Publisher};
+use pressure::Pressure;
 
 /// How an attempt ends.
 #[derive(Debug)]
@@ -116,6 +118,8 @@ pub struct Session<'a> {
     not_before: Instant,
     /// FLV that FFmpeg has not taken yet; nothing is read meanwhile.
     waiting: Option<Bytes>,
+    /// How long FFmpeg has kept media waiting in this run.
+    pressure: Pressure,
     /// Nothing is read before then: the publisher is ahead of real time.
     hold_until: Instant,
     /// By then the publisher must be back, or the run ends.
@@ -164,6 +168,7 @@ impl<'a> Session<'a> {
             input_failures: Backoff::default(),
             not_before: now,
             waiting: None,
+            pressure: Pressure::default(),
             hold_until: now,
             reconnect_by: None,
             without_input_since: now,
@@ -234,6 +239,7 @@ impl<'a> Session<'a> {
                 Wake::Tick => self.tick(publisher).await,
                 Wake::Written => {
                     self.waiting = None;
+                    self.pressure.end(Instant::now());
                     None
                 }
                 Wake::RunEnded(end) => self.run_ended(end).await,

@@ -10,6 +10,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use tokio::time::Instant;
 
+use super::pressure::Pressure;
 use super::{Outcome, Pulled, Session, Told};
 use crate::attempt::run::{self, ActiveRun, RunSetup};
 use crate::attempt::source::{Source, address_policy};
@@ -32,6 +33,7 @@ impl Session<'_> {
         publisher: &Publisher,
     ) -> Option<Outcome> {
         self.runs += 1;
+        self.pressure = Pressure::default();
         let setup = RunSetup {
             spec: &self.job.spec,
             input,
@@ -157,8 +159,12 @@ impl Session<'_> {
             })?;
             let arguments = probe_args(prepared.feed());
             let input = tokio::select! {
-                probed = pull::probe::probe(ffprobe.into(), &arguments, PROBE) => probed
-                    .map_err(|error| Reason::new(ReasonCode::InputUnreachable, error.to_string())),
+                probed = pull::probe::probe(ffprobe.into(), &arguments, PROBE) => {
+                    probed.map_err(|error| {
+                        let text = error.text(prepared.secrets());
+                        Reason::new(ReasonCode::InputUnreachable, text)
+                    })
+                }
                 forbidden = prepared.forbidden() => Err(forbidden_input(&forbidden.host)),
             };
             // Refused, the probe fails as well: the refusal is why.

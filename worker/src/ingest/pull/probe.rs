@@ -14,6 +14,7 @@ use tokio::process::Command;
 use tokio::time::timeout;
 
 use crate::ffmpeg::environment::scrub;
+use crate::ffmpeg::summary;
 
 /// FFprobe's answer, bytes: ten streams take a tenth of it.
 const MAX_ANSWER: u64 = 1024 * 1024;
@@ -39,6 +40,18 @@ pub enum ProbeError {
     /// Neither audio nor video in it.
     #[error("the input carries no audio or video that can be decoded")]
     Nothing,
+}
+
+impl ProbeError {
+    /// The same for the job's client, with what FFprobe said, less secrets.
+    pub fn text(&self, secrets: Vec<String>) -> String {
+        match self {
+            Self::Unreadable { complaint } if !complaint.is_empty() => {
+                format!("{self}: {}", summary(complaint, secrets))
+            }
+            _ => self.to_string(),
+        }
+    }
 }
 
 /// Asks FFprobe. `command` is FFprobe as the supervisor starts its children;
@@ -257,6 +270,8 @@ mod tests {
             .await
             .unwrap_err();
         assert!(!error.to_string().contains("secret"));
+        let text = error.text(Vec::new());
+        assert_eq!(text, "the input could not be opened: http://host: refused");
         assert!(
             matches!(error, ProbeError::Unreadable { complaint } if complaint.contains("refused"))
         );

@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
-use tracing::{debug, info};
+use tracing::{Instrument, debug, info};
 use url::Url;
 
 use super::play::{PlayError, PlaySession, Step, Target};
@@ -180,7 +180,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Player<S> {
             .await
             .map_err(|_| ClientError::TooSlow)??;
         info!(%peer, "origin plays");
-        let pumping = tokio::spawn(self.pump(peer, first, events)).abort_handle();
+        let pumping = tokio::spawn(self.pump(peer, first, events).in_current_span()).abort_handle();
         Ok((RtmpPull { pumping }, receiver))
     }
 

@@ -12,6 +12,7 @@
 mod amf0;
 mod chunk;
 pub mod client;
+mod crowd;
 mod link;
 mod metadata;
 mod place;

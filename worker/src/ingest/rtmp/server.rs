@@ -12,11 +12,13 @@ use thiserror::Error;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::task::AbortHandle;
 use tokio::time::timeout;
-use tracing::{debug, info, warn};
+use tokio_util::sync::CancellationToken;
+use tracing::{Instrument, debug, info, warn};
 
 use super::ProtocolError;
+use super::crowd::{Crowd, Room};
 use super::place::{Place, Silence};
 use super::publish::{PublishSession, Step};
 use crate::ingest::{End, Event, Refusal};
@@ -134,7 +136,7 @@ impl RtmpServer {
             place: Place::new(),
             refused: Arc::clone(&refused),
         };
-        let accepting = tokio::spawn(accept(listener, gate)).abort_handle();
+        let accepting = tokio::spawn(accept(listener, gate).in_current_span()).abort_handle();
         (Self { accepting, refused }, receiver)
     }
 
@@ -151,9 +153,8 @@ impl Drop for RtmpServer {
 }
 
 async fn accept(listener: TcpListener, gate: Gate) {
-    let mut connections = JoinSet::new();
+    let mut crowd = Crowd::new(gate.limits.connections);
     loop {
-        while connections.try_join_next().is_some() {}
         let (stream, peer) = match listener.accept().await {
             Ok(accepted) => accepted,
             Err(error) => {
@@ -163,9 +164,13 @@ async fn accept(listener: TcpListener, gate: Gate) {
                 continue;
             }
         };
-        if connections.len() >= gate.limits.connections {
-            gate.report(peer, Refusal::TooMany);
-            continue;
+        match crowd.make_room().await {
+            Room::Free => {}
+            Room::InPlaceOf(stranger) => gate.report(stranger, Refusal::TooMany),
+            Room::Full => {
+                gate.report(peer, Refusal::TooMany);
+                continue;
+            }
         }
         let connection = Connection {
             stream,
@@ -175,7 +180,7 @@ async fn accept(listener: TcpListener, gate: Gate) {
             idle: gate.limits.idle,
             silence: Silence::default(),
         };
-        connections.spawn(gate.clone().admit(connection));
+        crowd.admit(peer, |known| gate.clone().admit(connection, known));
     }
 }
 
@@ -190,8 +195,8 @@ struct Gate {
 }
 
 impl Gate {
-    /// A connection's life.
-    async fn admit(mut self, mut connection: Connection) {
+    /// A connection's life; `known` is cancelled once it has shown the key.
+    async fn admit(mut self, mut connection: Connection, known: CancellationToken) {
         let peer = connection.peer;
         let asked = timeout(self.limits.negotiation, connection.negotiate()).await;
         let name = match asked {
@@ -210,6 +215,7 @@ impl Gate {
         if !self.key.borrow_and_update().matches(&shown) {
             return self.refuse(connection, Refusal::WrongKey).await;
         }
+        known.cancel();
         let taken = self.place.take(&connection.silence, self.limits.silence);
         let Some(held) = taken.await else {
             return self.refuse(connection, Refusal::Busy).await;

@@ -331,18 +331,18 @@ async fn whoever_says_nothing_or_nonsense_is_dropped() {
         ..Limits::default()
     };
     let mut ingest = Ingest::within(limits).await;
+    // Two are in; for a third the oldest goes, as none has shown the key.
+    let mut first = TcpStream::connect(ingest.address).await.unwrap();
     let mut silent = TcpStream::connect(ingest.address).await.unwrap();
     let mut nonsense = TcpStream::connect(ingest.address).await.unwrap();
-    // Two are in; a third is one too many.
-    let mut third = TcpStream::connect(ingest.address).await.unwrap();
     assert!(matches!(
         ingest.next().await,
         Event::Refused {
             why: Refusal::TooMany,
-            ..
-        }
+            peer,
+        } if peer == first.local_addr().unwrap()
     ));
-    assert_eq!(third.read(&mut [0; 1]).await.unwrap_or(0), 0);
+    assert_eq!(first.read(&mut [0; 1]).await.unwrap_or(0), 0);
     nonsense.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
     assert!(matches!(
         ingest.next().await,
@@ -360,6 +360,36 @@ async fn whoever_says_nothing_or_nonsense_is_dropped() {
     ));
     assert_eq!(silent.read(&mut [0; 1]).await.unwrap_or(0), 0);
     assert_eq!(ingest.server.refused(), 3);
+}
+
+/// What held the connections up is over or says nothing: who has the key
+/// gets in at once, and once in is not turned out for others.
+#[tokio::test]
+async fn a_crowd_of_strangers_does_not_keep_the_publisher_out() {
+    let limits = Limits {
+        negotiation: 60 * SECOND,
+        idle: 60 * SECOND,
+        connections: 4,
+        ..Limits::default()
+    };
+    let mut ingest = Ingest::within(limits).await;
+    let mut crowd = Vec::new();
+    for _ in 0..8 {
+        crowd.push(TcpStream::connect(ingest.address).await.unwrap());
+    }
+    let mut child = publisher(&ingest.good_url(), "320x180", 48_000, &[]);
+    while !matches!(ingest.next().await, Event::Connected { .. }) {}
+    for _ in 0..8 {
+        crowd.push(TcpStream::connect(ingest.address).await.unwrap());
+    }
+    // Four, one for the publisher, and eight again.
+    while ingest.server.refused() < 13 {
+        match ingest.next().await {
+            Event::Refused { .. } | Event::Tag(_) | Event::Metadata(_) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    child.kill().await.unwrap();
 }
 
 #[tokio::test]

@@ -4,12 +4,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::api::{Api, text};
+use crate::machine::until;
 use anyhow::Context;
 use aws::media::check::{Manifest, MediaPlaylist, Rules};
 use jiff::Timestamp;
 use serde_json::Value;
-use tests::api::{Api, text};
-use tests::machine::until;
 use tokio::time::{Instant, MissedTickBehavior};
 
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -23,6 +23,7 @@ pub struct Viewer {
     rules: Rules,
     /// The bodies seen last: an unchanged playlist is not judged again.
     bodies: BTreeMap<String, Vec<u8>>,
+    /// How often it has looked.
     pub looks: u64,
 }
 

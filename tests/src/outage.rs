@@ -1,0 +1,294 @@
+//! What happens to channels on air, to real processes with a real FFmpeg, and
+//! how they come out of it.
+
+use std::time::Duration;
+
+use anyhow::{Context, bail, ensure};
+use aws::media::check::{MediaPlaylist, PlaylistSegment};
+use jiff::Timestamp;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use reqwest::Method;
+use serde_json::Value;
+use tokio::time::Instant;
+
+use crate::api::{Api, text};
+use crate::machine::{Machine, now, until};
+use crate::on_air::{MEDIA, OnAir};
+use crate::outsider::Outsider;
+
+/// Twice the longest way out of any of these, on a busy machine.
+const LIMIT: Duration = Duration::from_secs(90);
+/// How long the segments of these channels are: those of `small_channel`.
+pub const SEGMENT: Duration = Duration::from_secs(2);
+/// Long enough for more segments.
+const SETTLES: Duration = Duration::from_secs(5);
+/// How long the store is away.
+const STORE_AWAY: Duration = Duration::from_secs(30);
+
+/// What happens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outage {
+    /// The worker dies at once.
+    WorkerKilled,
+    /// The worker stands still for longer than its lease. The launcher stops
+    /// it before its job goes to another.
+    WorkerFrozen,
+    /// The same, with nobody to stop it: it wakes up when another has its job.
+    ZombieWakes,
+    /// FFmpeg dies at once.
+    EncoderKilled,
+    /// FFmpeg stands still.
+    EncoderFrozen,
+    /// All of `ezlive up` dies, and is started again.
+    MachineKilled,
+    /// The worker reaches the database no more.
+    DatabaseCut,
+    /// The worker reaches the store no more, for 30 s.
+    StoreCut,
+    /// The worker is told to leave.
+    Drained,
+}
+
+/// How a channel came out of it.
+#[derive(Debug, Clone, Copy)]
+pub struct Recovery {
+    /// From the outage to the first segment in the playlist that was encoded
+    /// after it.
+    pub next_segment: Duration,
+    /// Media that are missing between the segments before and after, by their
+    /// wall-clock times.
+    pub missing: Duration,
+}
+
+impl Outage {
+    /// Every one.
+    pub const ALL: [Self; 9] = [
+        Self::WorkerKilled,
+        Self::WorkerFrozen,
+        Self::ZombieWakes,
+        Self::EncoderKilled,
+        Self::EncoderFrozen,
+        Self::MachineKilled,
+        Self::DatabaseCut,
+        Self::StoreCut,
+        Self::Drained,
+    ];
+
+    /// In words.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::WorkerKilled => "worker killed",
+            Self::WorkerFrozen => "worker frozen",
+            Self::ZombieWakes => "worker frozen, not stopped, wakes up",
+            Self::EncoderKilled => "FFmpeg killed",
+            Self::EncoderFrozen => "FFmpeg frozen",
+            Self::MachineKilled => "all of `ezlive up` killed",
+            Self::DatabaseCut => "worker cut off from the database",
+            Self::StoreCut => "store away for 30 s",
+            Self::Drained => "worker drained",
+        }
+    }
+
+    /// Lets it happen to a channel on a machine of its own. The channel must
+    /// come out of it with its player still playing, the encoder's address
+    /// unchanged, and no rule of playlists broken.
+    ///
+    /// # Errors
+    /// It does not.
+    pub async fn happen(self) -> anyhow::Result<Recovery> {
+        let mut scene = Scene::set(self).await?;
+        let recovered = match scene.play(self).await {
+            Ok(recovery) => Ok(recovery),
+            Err(error) => Err(scene.tell(error).await),
+        };
+        recovered.with_context(|| self.as_str())
+    }
+
+    /// Whether it takes a worker that the machine can't stop, or whose ways
+    /// can be cut.
+    fn needs_outsider(self) -> bool {
+        matches!(self, Self::ZombieWakes | Self::DatabaseCut | Self::StoreCut)
+    }
+
+    /// Whether the job goes to another worker.
+    fn moves_the_job(self) -> bool {
+        !matches!(
+            self,
+            Self::EncoderKilled | Self::EncoderFrozen | Self::StoreCut
+        )
+    }
+}
+
+/// A channel on air, and who is on stage with it.
+struct Scene {
+    machine: Machine,
+    on_air: OnAir,
+    outsider: Option<Outsider>,
+    /// The process of the channel's worker.
+    worker: Pid,
+    job: Value,
+}
+
+impl Scene {
+    async fn set(outage: Outage) -> anyhow::Result<Self> {
+        let machine = Machine::start(&[]).await?;
+        let api = Api::of(&machine)?;
+        let outsider = match outage.needs_outsider() {
+            true => Some(Outsider::start(&machine, &api).await?),
+            false => None,
+        };
+        let on_air = match &outsider {
+            Some(outsider) => OnAir::of(api.clone(), &outsider.create(&api).await?).await?,
+            None => OnAir::start(&machine).await?,
+        };
+        let job = on_air.job().await?;
+        let worker = match &outsider {
+            Some(outsider) => {
+                ensure!(job["worker_id"] == outsider.id(), "another worker has it");
+                outsider.pid()
+            }
+            None => machine.worker()?,
+        };
+        Ok(Self {
+            machine,
+            on_air,
+            outsider,
+            worker: worker.context("no worker")?,
+            job,
+        })
+    }
+
+    async fn play(&mut self, outage: Outage) -> anyhow::Result<Recovery> {
+        let (at, began) = (Timestamp::now(), Instant::now());
+        self.strike(outage).await?;
+        if outage == Outage::ZombieWakes {
+            // It holds the port: this once the encoder needs another address.
+            let moved = self.has_moved().await?;
+            self.on_air.publish_to(&moved)?;
+        }
+        let is_after = move |list: &MediaPlaylist| after(list, at).is_some();
+        let viewer = &mut self.on_air.viewer;
+        viewer.sees("a new segment", MEDIA, LIMIT, is_after).await?;
+        let next_segment = began.elapsed();
+        let recovered = now();
+        if outage == Outage::ZombieWakes {
+            kill(self.worker, Signal::SIGCONT)?;
+            let zombie = self.outsider.as_mut().context("no zombie")?;
+            zombie.ended(LIMIT).await?;
+        }
+        if outage == Outage::MachineKilled {
+            // FFmpeg gives up where nobody answers, as the server was gone
+            // too; the playlists go on all the same.
+            self.on_air.viewer.watch(SETTLES).await?;
+        } else {
+            self.on_air.player.reaches(recovered, LIMIT).await?;
+            self.on_air.viewer.look().await?;
+        }
+        self.judge(outage).await?;
+        Ok(Recovery {
+            next_segment,
+            missing: missing(self.on_air.viewer.media(MEDIA)?)?,
+        })
+    }
+
+    /// It happens.
+    async fn strike(&mut self, outage: Outage) -> anyhow::Result<()> {
+        match outage {
+            Outage::WorkerKilled => kill(self.worker, Signal::SIGKILL)?,
+            Outage::WorkerFrozen | Outage::ZombieWakes => kill(self.worker, Signal::SIGSTOP)?,
+            Outage::EncoderKilled => kill(self.encoder()?, Signal::SIGKILL)?,
+            Outage::EncoderFrozen => kill(self.encoder()?, Signal::SIGSTOP)?,
+            Outage::MachineKilled => {
+                self.machine.end(Signal::SIGKILL).await?;
+                self.machine.restart().await?;
+            }
+            Outage::DatabaseCut => self.outsider()?.cut_database(),
+            Outage::StoreCut => {
+                self.outsider()?.cut_store(&self.on_air.id)?;
+                self.on_air.viewer.watch(STORE_AWAY).await?;
+                self.outsider()?.open_store(&self.on_air.id)?;
+            }
+            Outage::Drained => {
+                let path = format!("/workers/{}", text(&self.job, "/worker_id")?);
+                let api = &self.on_air.api;
+                let (status, body) = api.send(Method::DELETE, &path, None).await?;
+                ensure!(status.is_success(), "not drained: {status} {body}");
+            }
+        }
+        Ok(())
+    }
+
+    /// What must be true of every channel that came out of this.
+    async fn judge(&self, outage: Outage) -> anyhow::Result<()> {
+        let job = self.on_air.job().await?;
+        let moved = job["attempt"] != self.job["attempt"];
+        ensure!(
+            moved == outage.moves_the_job(),
+            "attempt {}",
+            job["attempt"]
+        );
+        ensure!(job["playback"] == self.job["playback"], "playback changed");
+        if outage != Outage::ZombieWakes {
+            ensure!(job["ingest"] == self.job["ingest"], "ingest changed");
+        }
+        let viewer = &self.on_air.viewer;
+        let runs = u64::from(outage != Outage::StoreCut);
+        ensure!(
+            viewer.discontinuities(MEDIA)? == runs,
+            "{} discontinuities",
+            viewer.discontinuities(MEDIA)?
+        );
+        let broken = viewer.violations();
+        ensure!(broken.is_empty(), "rules were broken: {broken:#?}");
+        Ok(())
+    }
+
+    /// Waits until another worker listens for the job.
+    async fn has_moved(&self) -> anyhow::Result<Value> {
+        until("another worker to listen", LIMIT, || async {
+            let job = self.on_air.job().await?;
+            let moved = job["attempt"] != self.job["attempt"] && !job["ingest"].is_null();
+            Ok(moved.then_some(job))
+        })
+        .await
+    }
+
+    fn encoder(&self) -> anyhow::Result<Pid> {
+        match Machine::children_of(self.worker, "ffmpeg")?[..] {
+            [encoder] => Ok(encoder),
+            ref others => bail!("not one FFmpeg: {others:?}"),
+        }
+    }
+
+    fn outsider(&self) -> anyhow::Result<&Outsider> {
+        self.outsider.as_ref().context("no worker of our own")
+    }
+
+    /// Adds what a person would look at to an error.
+    async fn tell(&self, error: anyhow::Error) -> anyhow::Error {
+        let events = self.on_air.api.events(&self.on_air.id).await;
+        let log = self.machine.log().unwrap_or_default();
+        error.context(format!("{events:#?}\n{log}"))
+    }
+}
+
+/// The first segment that begins after this time.
+fn after(list: &MediaPlaylist, at: Timestamp) -> Option<&PlaylistSegment> {
+    list.segments
+        .iter()
+        .find(|segment| segment.begins.is_some_and(|begins| begins >= at))
+}
+
+/// The sum of the gaps between the segments of a playlist.
+fn missing(list: &MediaPlaylist) -> anyhow::Result<Duration> {
+    let mut missing = Duration::ZERO;
+    for (one, next) in list.segments.iter().zip(&list.segments[1..]) {
+        let (ends, begins) = (
+            one.ends().context("no time")?,
+            next.begins.context("no time")?,
+        );
+        missing += Duration::try_from(begins.duration_since(ends)).unwrap_or_default();
+    }
+    Ok(missing)
+}
