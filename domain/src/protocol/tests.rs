@@ -491,3 +491,35 @@ fn an_idle_worker_serves_what_it_is_booked_for_and_leaves_when_closed() {
         assert!(!gone.is_some_and(closes_itself));
     }
 }
+
+#[test]
+fn a_wish_to_delete_removes_what_is_over_and_marks_the_rest() {
+    let stopped = in_state(JobState::Stopped);
+    let media = Deletion { media: true };
+    let ask = on_delete_request;
+    assert_eq!(ask(&stopped, false, false), OnDeleteRequest::Remove);
+    assert_eq!(ask(&stopped, false, true), OnDeleteRequest::Mark(media));
+    let ending = Job {
+        ending: true,
+        ..stopped
+    };
+    let keep = Deletion { media: false };
+    assert_eq!(ask(&ending, false, false), OnDeleteRequest::Mark(keep));
+    let live = in_state(JobState::Streaming);
+    assert_eq!(ask(&live, false, true), OnDeleteRequest::Refuse);
+    assert_eq!(ask(&live, true, false), OnDeleteRequest::Mark(keep));
+    let marked = Job {
+        deletion: Some(media),
+        ..live
+    };
+    for again in [false, true] {
+        assert_eq!(ask(&marked, false, again), OnDeleteRequest::Stands);
+    }
+}
+
+#[test]
+fn a_message_finds_the_chain_where_it_has_left_it() {
+    assert_eq!(chain_link(5, None, "a"), 5);
+    assert_eq!(chain_link(5, Some("b"), "a"), 5);
+    assert_eq!(chain_link(5, Some("a"), "a"), 4);
+}

@@ -62,7 +62,8 @@ impl Model for Scenario {
                 world.stores.live == world.stores.open_workers()
             }),
             Property::always(CLOSING, |scenario: &Self, world: &World| {
-                hash(world) % scenario.close_every != 0 || ends_well(world, scenario).is_ok()
+                !hash(world).is_multiple_of(scenario.close_every)
+                    || ends_well(world, scenario).is_ok()
             }),
         ]
     }

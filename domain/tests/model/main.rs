@@ -5,7 +5,12 @@
 //! its end: every order of all steps of all parties. In every state the
 //! invariants must hold, and from every state (from a sample of them where
 //! there are too many) all must be well again once faults are over.
-#![allow(missing_docs, clippy::print_stdout)]
+#![allow(
+    missing_docs,
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::unwrap_used
+)]
 
 mod canonical;
 mod check;
