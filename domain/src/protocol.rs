@@ -3,15 +3,20 @@
 //!
 //! No decision compares clocks: liveness is "the beat moved between looks".
 
+mod ending;
 mod standby;
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use crate::job::{Desired, Job, JobState, Reason, ReasonCode};
-use crate::message::Watch;
-use crate::worker::{Worker, WorkerState};
+use crate::message::{Message, Watch};
+use crate::worker::{Booking, Worker, WorkerState};
 
+pub use ending::{
+    OnDelete, OnDeleteRequest, OnTaskStopped, on_delete, on_delete_request, on_task_stopped,
+    playlists_are_to_end,
+};
 pub use standby::Standbys;
 
 /// The protocol's times.
@@ -77,6 +82,23 @@ impl Timing {
     }
 }
 
+/// What a client's change of a job leaves to the scheduler: the message that
+/// says so, and how long it waits.
+pub fn follow_up(job: &Job, timing: &Timing) -> Option<(Message, Duration)> {
+    let stop_by = Message::StopBy {
+        job: job.id.clone(),
+        attempt: job.attempt,
+    };
+    match job.state {
+        JobState::Created => Some((Message::schedule(job.id.clone()), Duration::ZERO)),
+        JobState::Stopping => Some((stop_by, timing.stop_grace)),
+        // Stopped while it waited for its next worker: nobody else ends the
+        // playlists that the last one has left open.
+        JobState::Stopped if job.attempt > 0 => Some((stop_by, Duration::ZERO)),
+        _ => None,
+    }
+}
+
 /// What to do about `Schedule`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnSchedule {
@@ -105,6 +127,21 @@ pub fn on_schedule(
         JobState::Created if job.desired != Desired::Stop => OnSchedule::Place,
         JobState::Assigned if is_booting(worker) => OnSchedule::DriveLaunch,
         _ => OnSchedule::Drop,
+    }
+}
+
+/// The link at which a message finds a job's chain of looks or tries, which
+/// stands at `watch_seq` since the message `advanced_by`. One that this very
+/// message has advanced before, and then could not say so, counts as not
+/// advanced yet: delivered again, it goes on where it broke off.
+pub fn chain_link<M: PartialEq + ?Sized>(
+    watch_seq: u64,
+    advanced_by: Option<&M>,
+    message: &M,
+) -> u64 {
+    match advanced_by {
+        Some(by) if by == message => watch_seq.saturating_sub(1),
+        _ => watch_seq,
     }
 }
 
@@ -251,7 +288,7 @@ pub fn on_sweep_worker(worker: &Worker, job: Option<&Job>) -> OnSweepWorker {
 }
 
 /// What a worker does after it has read its job.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Assignment {
     /// Serve the job.
     Run,
@@ -281,6 +318,39 @@ pub fn assignment_of(job: &Job) -> Assignment {
         Desired::Pause => Assignment::Hold,
         Desired::Stop => Assignment::Stop,
     }
+}
+
+/// What a worker that serves nobody does after a look at its record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WhenIdle {
+    /// Serve this.
+    Serve(Booking),
+    /// Nothing yet.
+    Wait,
+    /// It was closed, or told to leave.
+    Leave,
+}
+
+/// Decides what a worker that serves nobody does.
+pub fn when_idle(record: Option<&Worker>) -> WhenIdle {
+    match record {
+        Some(Worker {
+            state: WorkerState::Booked,
+            booking: Some(booking),
+            ..
+        }) => WhenIdle::Serve(booking.clone()),
+        Some(Worker {
+            state: WorkerState::Idle,
+            ..
+        }) => WhenIdle::Wait,
+        _ => WhenIdle::Leave,
+    }
+}
+
+/// Whether a worker that leaves closes its own record. While it is booked it
+/// does not: its watch finds it gone, and the job with it.
+pub fn closes_itself(record: &Worker) -> bool {
+    record.booking.is_none() && record.state != WorkerState::Closed
 }
 
 fn is_booting(worker: Option<&Worker>) -> bool {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::Context;
 use aws::media::MediaStores;
 use aws::store::{CommitError, Expected, Store, StoreError, WorkerChange};
+use domain::protocol::{WhenIdle, closes_itself, when_idle};
 use domain::worker::{Booking, Worker, WorkerState};
 use jiff::Timestamp;
 use tokio::time::Instant;
@@ -134,19 +135,10 @@ impl Member {
             } else {
                 self.store.worker(id).await
             };
-            match record {
-                Ok(Some(Worker {
-                    state: WorkerState::Booked,
-                    booking: Some(booking),
-                    ..
-                })) => {
-                    return Ok(Found::Booked(booking));
-                }
-                Ok(Some(Worker {
-                    state: WorkerState::Idle,
-                    ..
-                })) => self.alive.beaten(),
-                Ok(_) | Err(StoreError::Conflict) => return Ok(Found::Leave),
+            match record.map(|record| when_idle(record.as_ref())) {
+                Ok(WhenIdle::Serve(booking)) => return Ok(Found::Booked(booking)),
+                Ok(WhenIdle::Wait) => self.alive.beaten(),
+                Ok(WhenIdle::Leave) | Err(StoreError::Conflict) => return Ok(Found::Leave),
                 // Looked again soon; should it last, the sweep closes us.
                 Err(error) => tracing::warn!(%error, "could not look for a booking"),
             }
@@ -198,7 +190,7 @@ impl Member {
         let Some(record) = self.store.worker(&worker).await? else {
             return Ok(());
         };
-        if record.booking.is_some() || record.state == WorkerState::Closed {
+        if !closes_itself(&record) {
             return Ok(());
         }
         let close = WorkerChange::Close {

@@ -5,24 +5,14 @@ use std::collections::HashMap;
 use bytes::Bytes;
 use domain::ids::JobId;
 use domain::timeline::{
-    ClaimError, MPD, MULTIVARIANT, Presentation, TIMELINE, Timeline, media_playlist_name,
+    Claim, ClaimError, MPD, MULTIVARIANT, Presentation, TIMELINE, Timeline, media_playlist_name,
 };
 use futures::future::try_join_all;
-use jiff::Timestamp;
 
 use super::Clock;
 use super::channel::{Channel, ChannelError};
 use super::store::{Condition, MediaStore, WriteError};
 use super::writer::{Playlist, RACES, Writer, contested, stamp};
-
-/// What a channel is claimed for.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Claim {
-    /// To publish: opened again if it had ended.
-    Publish(Presentation),
-    /// To end it.
-    End,
-}
 
 impl Channel {
     /// Claims the channel for this attempt, so that no lower one writes any
@@ -79,7 +69,8 @@ impl Writer {
                 Some((body, version)) => (Some(Timeline::from_json(&body)?), Some(version)),
                 None => (None, None),
             };
-            let timeline = claimed(found, job, attempt, claim, clock())?;
+            let timeline = Timeline::claimed(found, job, attempt, claim, clock())
+                .map_err(|ClaimError::Fenced { holder }| ChannelError::Fenced { holder })?;
             let json: Bytes = timeline
                 .to_json()
                 .map_err(domain::timeline::CorruptTimeline::Json)?
@@ -139,39 +130,4 @@ impl Writer {
         }
         Ok(())
     }
-}
-
-/// The timeline as this attempt takes it over.
-fn claimed(
-    found: Option<Timeline>,
-    job: &JobId,
-    attempt: u64,
-    claim: Claim,
-    now: Timestamp,
-) -> Result<Timeline, ChannelError> {
-    let mut timeline = match found {
-        Some(mut timeline) => {
-            timeline
-                .claim(attempt, now)
-                .map_err(|ClaimError::Fenced { holder }| ChannelError::Fenced { holder })?;
-            timeline
-        }
-        None => {
-            // Where it is only to be ended, nothing is ever presented this way.
-            let unused = Presentation {
-                target_duration: 1,
-                dvr_window: 0,
-            };
-            let presentation = match claim {
-                Claim::Publish(presentation) => presentation,
-                Claim::End => unused,
-            };
-            Timeline::new(job.clone(), attempt, presentation, now)
-        }
-    };
-    match claim {
-        Claim::Publish(presentation) => timeline.open(presentation, now),
-        Claim::End => timeline.end(now),
-    }
-    Ok(timeline)
 }

@@ -1,14 +1,13 @@
 //! What is done to a channel from outside: forced ends and deletion.
 
 use domain::ids::JobId;
-use domain::timeline::{MPD, TIMELINE};
+use domain::timeline::{Claim, MPD, TIMELINE};
 use futures::stream::{self, StreamExt, TryStreamExt};
 use object_store::Error as StoreError;
 use object_store::path::Path;
 
 use super::Clock;
 use super::channel::ChannelError;
-use super::claim::Claim;
 use super::store::MediaStore;
 use super::writer::Writer;
 

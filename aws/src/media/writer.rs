@@ -85,7 +85,7 @@ impl Writer {
                 return Ok(());
             }
             let holder = Timeline::from_json(&body)?.stamp();
-            if holder.attempt > self.attempt() || holder >= next.stamp() {
+            if holder.fences(next.stamp()) {
                 return Err(ChannelError::Fenced {
                     holder: holder.attempt,
                 });
@@ -176,7 +176,7 @@ impl Writer {
                 Some((found, version)) if found == body => return Ok(version),
                 Some((found, version)) => {
                     if let Some(holder) = stamp(&found)
-                        && (holder.attempt > self.attempt() || holder >= self.timeline.stamp())
+                        && holder.fences(self.timeline.stamp())
                     {
                         return Err(ChannelError::Fenced {
                             holder: holder.attempt,
