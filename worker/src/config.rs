@@ -11,6 +11,8 @@ use domain::ids::WorkerId;
 use domain::protocol::Timing;
 use domain::spec::OperatorPolicy;
 
+use crate::ffmpeg::shim::Tie;
+
 /// The settings of a worker.
 #[derive(Debug, Clone)]
 pub struct WorkerConfig {
@@ -36,6 +38,8 @@ pub struct WorkerConfig {
     pub policy: OperatorPolicy,
     /// `EZLIVE_FFMPEG`: the FFmpeg program.
     pub ffmpeg: String,
+    /// What ties FFmpeg to this process: this binary itself, but in tests.
+    pub tie: Tie,
     /// `EZLIVE_LOG_FORMAT`: `json` or `text`.
     pub log_format: LogFormat,
 }
@@ -75,6 +79,7 @@ impl WorkerConfig {
                 })?,
             buckets,
             ffmpeg: optional("EZLIVE_FFMPEG").unwrap_or_else(|| "ffmpeg".to_owned()),
+            tie: Tie::default(),
             log_format: match optional("EZLIVE_LOG_FORMAT").as_deref() {
                 Some("text") => LogFormat::Text,
                 _ => LogFormat::Json,

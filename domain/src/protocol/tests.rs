@@ -98,6 +98,7 @@ const TIMING: Timing = Timing {
     lease: Duration::from_secs(8),
     launch_deadline: Duration::from_secs(180),
     stop_grace: Duration::from_secs(10),
+    pace: 1,
 };
 
 #[test]

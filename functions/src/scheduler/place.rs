@@ -125,8 +125,9 @@ impl Scheduler {
             .reason
             .as_ref()
             .is_some_and(|reason| reason.code == ReasonCode::FleetLimit);
+        let longest = self.timing.paced(FLEET_PAUSE);
         if waits && after_failures.is_some() {
-            return self.try_again(job, FLEET_PAUSE).await;
+            return self.try_again(job, longest).await;
         }
         let limit = self.max_workers.unwrap_or_default();
         let message = format!("all {limit} workers are in use; the job waits for one");
@@ -134,7 +135,7 @@ impl Scheduler {
         let waiting = transition(job, Change::NotPlaced { reason })?;
         self.store.commit(&waiting, WorkerChange::None).await?;
         let pause = self.timing.placement_backoff(waiting.job.failures);
-        self.try_again(&waiting.job, pause.min(FLEET_PAUSE)).await
+        self.try_again(&waiting.job, pause.min(longest)).await
     }
 
     /// Launches the worker of a booking, and watches it from before: a launch

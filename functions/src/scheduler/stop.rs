@@ -99,9 +99,8 @@ impl Scheduler {
             return Ok(());
         };
         if !job.is_to_be_deleted() {
-            return self
-                .send(Message::Delete { job: id.clone() }, DELETE_PAUSE)
-                .await;
+            let pause = self.timing.paced(DELETE_PAUSE);
+            return self.send(Message::Delete { job: id.clone() }, pause).await;
         }
         if deletion.media {
             aws::media::delete_media(self.media.of(&job.spec), id)

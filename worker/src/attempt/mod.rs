@@ -72,7 +72,12 @@ pub async fn serve(member: &Member, booking: Booking) -> After {
         draining: false,
     });
     let pulse = Pulse::default();
-    let publishing = publisher::Config::new(job.id.clone(), booking.attempt, &job.spec.output);
+    let publishing = publisher::Config::new(
+        job.id.clone(),
+        booking.attempt,
+        &job.spec.output,
+        member.config.timing,
+    );
     let mut publisher = Publisher::start(member.media.of(&job.spec).clone(), publishing);
     let beat = Beat {
         store: member.store.clone(),
@@ -89,6 +94,7 @@ pub async fn serve(member: &Member, booking: Booking) -> After {
         store: member.store.clone(),
         worker: member.config.id.clone(),
         booking: booking.clone(),
+        timing: member.config.timing,
     };
     let session = Session::new(
         member,
@@ -108,13 +114,19 @@ pub async fn serve(member: &Member, booking: Booking) -> After {
         totals,
     };
     let closed = end.close(outcome, tail);
-    let closed = unless_gone(&orders_seen, &pulse, Duration::ZERO, closed).await;
+    let timing = member.config.timing;
+    let alive = Alive {
+        orders: &orders_seen,
+        pulse: &pulse,
+        every: timing.pulse_interval(),
+    };
+    let closed = unless_gone(alive, Duration::ZERO, closed).await;
     let after = match closed.flatten() {
         // Once this is written the beat finds the booking gone, and may be
         // told so before we are: what the write says counts.
         Some((change, worker)) => {
             let written = write_end(&reporter, change, worker);
-            unless_gone(&orders_seen, &pulse, LAST_WRITE, written).await
+            unless_gone(alive, timing.paced(LAST_WRITE), written).await
         }
         None => None,
     };
@@ -123,15 +135,23 @@ pub async fn serve(member: &Member, booking: Booking) -> After {
     after.unwrap_or(After::Leave)
 }
 
+/// How an attempt shows that it is alive, and learns that it should not be.
+#[derive(Clone, Copy)]
+struct Alive<'a> {
+    orders: &'a watch::Receiver<Orders>,
+    pulse: &'a Pulse,
+    /// How often the pulse must move at least.
+    every: Duration,
+}
+
 /// Does the last things of an attempt, as a loop that makes progress; gives
 /// them up once the booking has been gone for as long as `patience`.
 async fn unless_gone<T>(
-    orders: &watch::Receiver<Orders>,
-    pulse: &Pulse,
+    alive: Alive<'_>,
     patience: Duration,
     last_things: impl Future<Output = T>,
 ) -> Option<T> {
-    let mut orders = orders.clone();
+    let mut orders = alive.orders.clone();
     let gone = async {
         let is_gone = |orders: &Orders| orders.assignment == Assignment::Gone;
         // Without a beat nobody keeps the booking either.
@@ -140,12 +160,12 @@ async fn unless_gone<T>(
     };
     let mut gone = std::pin::pin!(gone);
     let mut last_things = std::pin::pin!(last_things);
-    let mut tick = tokio::time::interval(beat::PULSE_EVERY);
+    let mut tick = tokio::time::interval(alive.every);
     loop {
         tokio::select! {
             done = &mut last_things => return Some(done),
             () = &mut gone => return None,
-            _ = tick.tick() => pulse.moved(),
+            _ = tick.tick() => alive.pulse.moved(),
         }
     }
 }
@@ -232,6 +252,7 @@ impl End<'_> {
             }
         };
         if !self.publisher.has_ended() {
+            let patience = self.member.config.timing.paced(patience);
             match tokio::time::timeout(patience, self.publisher.outcome()).await {
                 Ok(end) => tracing::info!(?end, "publishing is over"),
                 // The playlists' end is then the scheduler's to write.
@@ -264,15 +285,20 @@ mod tests {
     async fn the_last_things_end_with_the_booking_and_their_patience() {
         let (sender, seen) = watch::channel(orders(Assignment::Stop));
         let pulse = Pulse::default();
-        let done = unless_gone(&seen, &pulse, Duration::ZERO, async { 1 }).await;
+        let alive = Alive {
+            orders: &seen,
+            pulse: &pulse,
+            every: Duration::from_millis(250),
+        };
+        let done = unless_gone(alive, Duration::ZERO, async { 1 }).await;
         assert_eq!(done, Some(1));
 
         sender.send_replace(orders(Assignment::Gone));
         let never = std::future::pending::<()>();
-        let given_up = unless_gone(&seen, &pulse, Duration::ZERO, never).await;
+        let given_up = unless_gone(alive, Duration::ZERO, never).await;
         assert_eq!(given_up, None);
         let write = tokio::time::sleep(LAST_WRITE / 2);
-        let written = unless_gone(&seen, &pulse, LAST_WRITE, write).await;
+        let written = unless_gone(alive, LAST_WRITE, write).await;
         assert_eq!(written, Some(()), "the write itself has freed the booking");
     }
 }

@@ -124,6 +124,7 @@ fn play(url: PullUrl, config: &WorkerConfig) -> Tags {
     let (sender, events) = mpsc::channel(EVENTS);
     let (trouble_sender, trouble) = watch::channel(None);
     let policy = address_policy(config);
+    let timing = config.timing;
     let task = tokio::spawn(async move {
         let mut pause = PULL_PAUSES.0;
         loop {
@@ -149,7 +150,7 @@ fn play(url: PullUrl, config: &WorkerConfig) -> Tags {
                     pause = (pause * 2).min(PULL_PAUSES.1);
                 }
             }
-            tokio::time::sleep(pause).await;
+            tokio::time::sleep(timing.paced(pause)).await;
         }
     });
     Tags {
