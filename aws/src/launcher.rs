@@ -148,13 +148,11 @@ impl WorkerLauncher for EcsLauncher {
         if let Some(arn) = started.tasks().first().and_then(|task| task.task_arn()) {
             return Ok(arn.to_owned());
         }
-        let why = started
+        let reasons = started
             .failures()
             .iter()
-            .filter_map(|failure| failure.reason())
-            .collect::<Vec<_>>()
-            .join(", ");
-        Err(LaunchError::NoCapacity(why))
+            .filter_map(|failure| failure.reason());
+        Err(not_started(&reasons.collect::<Vec<_>>().join(", ")))
     }
 
     async fn stop(&self, worker: &Worker) -> Result<(), LaunchError> {
@@ -180,17 +178,69 @@ impl WorkerLauncher for EcsLauncher {
     }
 }
 
-/// What the error of a RunTask means: ECS says in codes of its own when it
-/// has no room (RunTask, "Errors").
-fn launch_error(error: SdkError<RunTaskError>) -> LaunchError {
-    let text = || DisplayErrorContext(&error).to_string();
-    match error.code() {
-        Some("ThrottlingException" | "PlatformTaskDefinitionIncompatibilityException") | None => {
-            LaunchError::Failed(text())
+/// How ECS says that it has no room: as a reason of a task that was not placed
+/// (`RESOURCE:CPU`, …) or in the words of a `ClientException`; it has no code
+/// of its own for it (RunTask, "Errors"; "API failures messages").
+const NO_ROOM: [&str; 3] = ["RESOURCE:", "apacity is unavailable", "reached the limit"];
+
+fn not_started(why: &str) -> LaunchError {
+    if NO_ROOM.iter().any(|words| why.contains(words)) {
+        LaunchError::NoCapacity(why.to_owned())
+    } else {
+        LaunchError::Failed(why.to_owned())
+    }
+}
+
+/// What the error of a RunTask means. A fault of the service's own
+/// (`ServerException`) says nothing about room: it is tried again.
+fn launch_error<R: std::fmt::Debug + 'static>(error: SdkError<RunTaskError, R>) -> LaunchError {
+    let is_ours = error.code() == Some("ClientException");
+    let text = DisplayErrorContext(error).to_string();
+    match is_ours {
+        true => not_started(&text),
+        false => LaunchError::Failed(text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_ecs::error::ErrorMetadata;
+
+    use super::*;
+
+    fn run_task_says(code: &str, message: &str) -> LaunchError {
+        let meta = ErrorMetadata::builder().code(code).message(message).build();
+        launch_error(SdkError::service_error(RunTaskError::generic(meta), ()))
+    }
+
+    #[test]
+    fn no_room_is_told_from_a_fault_of_the_service() {
+        for (code, message) in [
+            ("ClientException", "Capacity is unavailable at this time."),
+            (
+                "ClientException",
+                "You've reached the limit on the number of vCPUs",
+            ),
+        ] {
+            let error = run_task_says(code, message);
+            assert!(matches!(error, LaunchError::NoCapacity(_)), "{error}");
         }
-        Some("CapacityProviderNotFoundException" | "ServerException") => {
-            LaunchError::NoCapacity(text())
+        for (code, message) in [
+            (
+                "ServerException",
+                "Service Unavailable. Please try again later.",
+            ),
+            ("ThrottlingException", "Rate exceeded"),
+            ("ClientException", "TaskDefinition is inactive"),
+            ("CapacityProviderNotFoundException", "no such provider"),
+        ] {
+            let error = run_task_says(code, message);
+            assert!(matches!(error, LaunchError::Failed(_)), "{error}");
         }
-        Some(_) => LaunchError::Failed(text()),
+        assert!(matches!(
+            not_started("RESOURCE:MEMORY"),
+            LaunchError::NoCapacity(_)
+        ));
+        assert!(matches!(not_started("MISSING"), LaunchError::Failed(_)));
     }
 }

@@ -72,6 +72,8 @@ pub enum EventKind {
     HandedBack,
     /// The stop was enforced.
     StopForced,
+    /// The playlists that it had left open are ended.
+    PlaylistsEnded,
     /// The client replaced the spec.
     SpecReplaced,
     /// The client rotated the stream key.

@@ -17,6 +17,11 @@ pub enum Message {
         /// more, another chain of retries has taken over and this one ends.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         after_failures: Option<u32>,
+        /// For a try of a job that waits for the fleet: its link of the chain
+        /// of tries, which is the job's `watch_seq` (a job is either watched
+        /// or waits).
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        try_seq: Option<u64>,
     },
     /// Look whether the worker of this attempt still beats.
     Watch(Watch),
@@ -39,6 +44,35 @@ pub enum Message {
     },
     /// Put right whatever lost messages left behind.
     Sweep,
+    /// The next page of a sweep: a page a message, so that each is taken in
+    /// the few seconds that a function has, however many records there are.
+    SweepOn(SweepPage),
+}
+
+/// A page of a sweep after the first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "part", rename_all = "snake_case")]
+pub enum SweepPage {
+    /// Live jobs, newest first.
+    Jobs {
+        /// Those older than this one.
+        before: JobId,
+    },
+    /// Ended jobs whose playlists are still to be ended.
+    Endings {
+        /// Those older than this one.
+        before: JobId,
+    },
+    /// Ended jobs that are to be deleted.
+    Deletions {
+        /// Those older than this one.
+        before: JobId,
+    },
+    /// Open workers, by id.
+    Workers {
+        /// Those after this one.
+        after: WorkerId,
+    },
 }
 
 impl Message {
@@ -47,6 +81,7 @@ impl Message {
         Self::Schedule {
             job,
             after_failures: None,
+            try_seq: None,
         }
     }
 }
@@ -92,8 +127,17 @@ mod tests {
                 Message::Schedule {
                     job: job.clone(),
                     after_failures: Some(2),
+                    try_seq: None,
                 },
                 r#"{"type":"schedule","job":"019a0000-0000-7000-8000-000000000001","after_failures":2}"#,
+            ),
+            (
+                Message::Schedule {
+                    job: job.clone(),
+                    after_failures: Some(2),
+                    try_seq: Some(5),
+                },
+                r#"{"type":"schedule","job":"019a0000-0000-7000-8000-000000000001","after_failures":2,"try_seq":5}"#,
             ),
             (
                 Message::Watch(watch),
@@ -102,6 +146,30 @@ mod tests {
             (
                 Message::Delete { job: job.clone() },
                 r#"{"type":"delete","job":"019a0000-0000-7000-8000-000000000001"}"#,
+            ),
+            (
+                Message::SweepOn(SweepPage::Jobs {
+                    before: job.clone(),
+                }),
+                r#"{"type":"sweep_on","part":"jobs","before":"019a0000-0000-7000-8000-000000000001"}"#,
+            ),
+            (
+                Message::SweepOn(SweepPage::Endings {
+                    before: job.clone(),
+                }),
+                r#"{"type":"sweep_on","part":"endings","before":"019a0000-0000-7000-8000-000000000001"}"#,
+            ),
+            (
+                Message::SweepOn(SweepPage::Deletions {
+                    before: job.clone(),
+                }),
+                r#"{"type":"sweep_on","part":"deletions","before":"019a0000-0000-7000-8000-000000000001"}"#,
+            ),
+            (
+                Message::SweepOn(SweepPage::Workers {
+                    after: worker.clone(),
+                }),
+                r#"{"type":"sweep_on","part":"workers","after":"019a0000-0000-7000-8000-000000000002"}"#,
             ),
             (
                 Message::StopBy { job, attempt: 3 },

@@ -185,11 +185,11 @@ pub fn on_watch(
 /// What to do about `StopBy`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnStopBy {
-    /// The job was started again, or is gone.
+    /// The job has ended with its playlists, was started again, or is gone.
     Drop,
     /// The worker has not stopped: stop without it.
     Force,
-    /// The job has ended; make sure that its playlists have.
+    /// The job has ended, its playlists may have not: end them.
     EndPlaylists,
 }
 
@@ -200,10 +200,7 @@ pub fn on_stop_by(job: Option<&Job>, attempt: u64) -> OnStopBy {
     };
     match job.state {
         JobState::Stopping if job.attempt == attempt => OnStopBy::Force,
-        // A stop without the worker took an attempt of its own.
-        ended if ended.is_ended() && (attempt..=attempt + 1).contains(&job.attempt) => {
-            OnStopBy::EndPlaylists
-        }
+        ended if ended.is_ended() && job.ending => OnStopBy::EndPlaylists,
         _ => OnStopBy::Drop,
     }
 }

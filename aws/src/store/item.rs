@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use aws_sdk_dynamodb::types::AttributeValue;
 use domain::event::Event;
 use domain::ids::{JobId, WorkerId};
-use domain::job::Job;
+use domain::job::{Job, JobState};
 use domain::worker::{Booking, Worker, WorkerState};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -21,6 +21,11 @@ pub(super) type Item = HashMap<String, AttributeValue>;
 
 /// The place of jobs that are to be deleted in the index `by-state`.
 pub(super) const DELETING: &str = "deleting";
+/// The places there of jobs that have ended, but whose playlists are still to
+/// be ended.
+pub(super) const ENDING: [&str; 2] = [ENDING_STOPPED, ENDING_FAILED];
+const ENDING_STOPPED: &str = "stopped/ending";
+const ENDING_FAILED: &str = "failed/ending";
 
 /// A string attribute.
 pub(super) fn s(value: impl Into<String>) -> AttributeValue {
@@ -54,14 +59,26 @@ pub(super) fn job_item(job: &Job) -> Result<Item, StoreError> {
     ]))
 }
 
-/// Where a job stands in the index `by-state`: one that is to be deleted has
-/// ended for its client, and stands where the sweep finds it.
+/// Where a job stands in the index `by-state`. An ended job for which
+/// something is still to be done stands where the sweep finds it; one that is
+/// to be deleted is listed no more.
 pub(super) fn index_state(job: &Job) -> &'static str {
-    if job.is_to_be_deleted() {
-        DELETING
-    } else {
-        job.state.as_str()
+    match job.state {
+        _ if job.is_to_be_deleted() => DELETING,
+        JobState::Stopped if job.ending => ENDING_STOPPED,
+        JobState::Failed if job.ending => ENDING_FAILED,
+        state => state.as_str(),
     }
+}
+
+/// The places of the jobs that are listed as in this state.
+pub(super) fn index_states(state: JobState) -> impl Iterator<Item = &'static str> {
+    let ending = match state {
+        JobState::Stopped => Some(ENDING_STOPPED),
+        JobState::Failed => Some(ENDING_FAILED),
+        _ => None,
+    };
+    std::iter::once(state.as_str()).chain(ending)
 }
 
 /// Reads a job's item.
@@ -70,6 +87,7 @@ pub(super) fn stored_job(item: &Item) -> Result<StoredJob, StoreError> {
     Ok(StoredJob {
         job: parse(&id, item, "doc")?,
         watch_seq: number(item, "watch_seq").unwrap_or(0),
+        watch_by: string(item, "watch_by").map(ToOwned::to_owned),
         swept_watch_seq: number(item, "swept_watch_seq"),
     })
 }

@@ -5,7 +5,9 @@ use domain::ids::JobId;
 use domain::job::{Job, JobState};
 
 use super::error::{failed_conditions, met_another};
-use super::item::{DELETING, Item, event_item, job_item, n, readable, s, stored_job, string};
+use super::item::{
+    DELETING, ENDING, Item, event_item, index_states, job_item, n, readable, s, stored_job, string,
+};
 use super::tables::{BY_STATE, EXPIRES_AT, key};
 use super::{CommitError, Store, StoreError};
 
@@ -19,8 +21,22 @@ pub struct StoredJob {
     pub job: Job,
     /// The newest link of its chain of looks.
     pub watch_seq: u64,
+    /// The message that has advanced the chain to that link.
+    pub watch_by: Option<String>,
     /// The link that the last sweep saw.
     pub swept_watch_seq: Option<u64>,
+}
+
+impl StoredJob {
+    /// The link at which the message with this id finds the chain. One that
+    /// the same message has advanced before, and then could not say so, counts
+    /// as not advanced yet: delivered again, it goes on where it broke off.
+    pub fn watch_seq_for(&self, message: &str) -> u64 {
+        match &self.watch_by {
+            Some(by) if by == message => self.watch_seq.saturating_sub(1),
+            _ => self.watch_seq,
+        }
+    }
 }
 
 /// A page of jobs, newest first.
@@ -144,8 +160,8 @@ impl Store {
     }
 
     /// A page of the jobs in these states, newest first, all older than
-    /// `before`. One query for each state: a job's place in the list is its
-    /// id, which sorts by time.
+    /// `before`. One query for each place in the index: a job's place in the
+    /// list is its id, which sorts by time.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -155,9 +171,43 @@ impl Store {
         limit: usize,
         before: Option<&JobId>,
     ) -> Result<JobPage, StoreError> {
-        let pages = states
-            .iter()
-            .map(|state| self.jobs_in(state.as_str(), limit + 1, before));
+        let places = states.iter().copied().flat_map(index_states);
+        self.page(places, limit, before).await
+    }
+
+    /// A page of the ended jobs whose playlists are still to be ended.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn jobs_to_end(
+        &self,
+        limit: usize,
+        before: Option<&JobId>,
+    ) -> Result<JobPage, StoreError> {
+        self.page(ENDING, limit, before).await
+    }
+
+    /// A page of the jobs that are to be deleted and have ended.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn jobs_to_delete(
+        &self,
+        limit: usize,
+        before: Option<&JobId>,
+    ) -> Result<JobPage, StoreError> {
+        self.page([DELETING], limit, before).await
+    }
+
+    async fn page(
+        &self,
+        places: impl IntoIterator<Item = &'static str>,
+        limit: usize,
+        before: Option<&JobId>,
+    ) -> Result<JobPage, StoreError> {
+        let pages = places
+            .into_iter()
+            .map(|place| self.jobs_in(place, limit + 1, before));
         let mut jobs: Vec<Job> = futures::future::try_join_all(pages)
             .await?
             .into_iter()
@@ -172,14 +222,6 @@ impl Store {
             .then(|| jobs.last().map(|job| job.id.clone()))
             .flatten();
         Ok(JobPage { jobs, next })
-    }
-
-    /// Jobs that are to be deleted and have ended.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn jobs_to_delete(&self, limit: usize) -> Result<Vec<Job>, StoreError> {
-        self.jobs_in(DELETING, limit, None).await
     }
 
     async fn jobs_in(
@@ -255,7 +297,10 @@ impl Store {
         Ok(())
     }
 
-    /// Advances a job's chain of looks from `seq` to the next link.
+    /// Advances a job's chain of looks from `seq` to the next link, in the
+    /// name of the message `by` (the queue's id of it). The same message may
+    /// do so again, as after an answer that was lost; no other can, so the
+    /// chain does not fork.
     ///
     /// # Errors
     /// [`StoreError::Conflict`]: another look was faster, this one is old.
@@ -264,16 +309,19 @@ impl Store {
         job: &JobId,
         attempt: u64,
         seq: u64,
+        by: &str,
     ) -> Result<(), StoreError> {
         let values = [
             (":attempt", n(attempt)),
             (":from", n(seq)),
             (":to", n(seq + 1)),
+            (":by", s(by)),
         ];
         self.update_job(
             job,
-            "SET watch_seq = :to",
-            "attempt = :attempt AND watch_seq = :from",
+            "SET watch_seq = :to, watch_by = :by",
+            "attempt = :attempt AND \
+             (watch_seq = :from OR (watch_seq = :to AND watch_by = :by))",
             values,
         )
         .await

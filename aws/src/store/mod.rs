@@ -25,7 +25,7 @@ pub use commit::WorkerChange;
 pub use error::{CommitError, StoreError};
 pub use jobs::{Created, Idempotency, JobPage, StoredJob};
 pub use tables::TableNames;
-pub use workers::Expected;
+pub use workers::{Expected, WorkerPage};
 
 /// The records, behind the domain's words.
 #[derive(Debug, Clone)]

@@ -354,6 +354,7 @@ async fn the_idle_are_listed_and_nobody_else() {
     let finish = Change::Finish {
         reason: None,
         totals: Totals::default(),
+        playlists_ended: true,
     };
     let release = WorkerChange::Release {
         worker: booked.id.clone(),
@@ -399,6 +400,7 @@ async fn a_draining_worker_is_not_freed_but_leaves() {
     let finish = Change::Finish {
         reason: None,
         totals: Totals::default(),
+        playlists_ended: true,
     };
     let finished = job.apply(finish, now).unwrap();
     let release = WorkerChange::Release {
@@ -449,21 +451,32 @@ async fn a_close_depends_on_the_beat_that_was_seen() {
 async fn a_chain_of_looks_does_not_fork() {
     let records = Records::new().await;
     let (job, ..) = records.booked().await;
-    let looks = join_all((0..8).map(|_| records.store.advance_watch(&job.id, 1, 0))).await;
+    let messages: Vec<String> = (0..8).map(|look| format!("message {look}")).collect();
+    let advance = |seq, by| records.store.advance_watch(&job.id, 1, seq, by);
+    let looks = join_all(messages.iter().map(|by| advance(0, by))).await;
     assert_eq!(looks.iter().filter(|look| look.is_ok()).count(), 1);
     let stored = records.store.job(&job.id).await.unwrap().unwrap();
     assert_eq!((stored.watch_seq, stored.job.version), (1, job.version));
     for (attempt, seq) in [(1, 0), (2, 1), (1, 2)] {
-        let look = records.store.advance_watch(&job.id, attempt, seq).await;
-        assert!(matches!(look, Err(StoreError::Conflict)));
+        let look = records.store.advance_watch(&job.id, attempt, seq, "late");
+        assert!(matches!(look.await, Err(StoreError::Conflict)));
     }
+    // The winner may say it again, as its answer may have been lost.
+    let winner = stored.watch_by.unwrap();
+    advance(0, &winner).await.unwrap();
+    let stored = records.store.job(&job.id).await.unwrap().unwrap();
+    assert_eq!(stored.watch_seq, 1);
+    assert_eq!(stored.watch_seq_for(&winner), 0);
+    assert_eq!(stored.watch_seq_for("another"), 1);
     // A transition leaves the chain where it is.
     records
         .apply(&job, Change::RequestPause, WorkerChange::None)
         .await;
     let stored = records.store.job(&job.id).await.unwrap().unwrap();
     assert_eq!(stored.watch_seq, 1);
-    records.store.advance_watch(&job.id, 1, 1).await.unwrap();
+    advance(1, "next").await.unwrap();
+    let late = advance(0, &winner).await;
+    assert!(matches!(late, Err(StoreError::Conflict)));
 }
 
 #[tokio::test]
@@ -482,7 +495,7 @@ async fn a_job_that_is_gone_comes_not_back_by_a_late_write() {
     let written = records.store.commit(&resumed, WorkerChange::None).await;
     assert!(matches!(written, Err(CommitError::JobChanged)));
     for look in [
-        records.store.advance_watch(&job.id, 0, 0).await,
+        records.store.advance_watch(&job.id, 0, 0, "late").await,
         records.store.note_watch(&job.id, 0).await,
     ] {
         assert!(matches!(look, Err(StoreError::Conflict)));

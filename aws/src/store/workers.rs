@@ -22,6 +22,15 @@ pub enum Expected {
     Booked(Booking),
 }
 
+/// A page of workers, by id.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WorkerPage {
+    /// The workers that can be read.
+    pub workers: Vec<Worker>,
+    /// The last of the page; `None`: no more come after it.
+    pub next: Option<WorkerId>,
+}
+
 impl Store {
     /// Reads a worker, with all writes before now.
     ///
@@ -242,6 +251,62 @@ impl Store {
             .flatten()
             .collect();
         self.workers_by_id(ids).await
+    }
+
+    /// Up to `limit` workers that count against the fleet's limit, by id, all
+    /// after `after`.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn open_workers(
+        &self,
+        limit: usize,
+        after: Option<&WorkerId>,
+    ) -> Result<WorkerPage, StoreError> {
+        let pages = WorkerState::OPEN
+            .iter()
+            .map(|state| self.worker_id_page(*state, limit + 1, after));
+        let ids: BTreeSet<String> = futures::future::try_join_all(pages)
+            .await?
+            .into_iter()
+            .flatten()
+            .collect();
+        let next = match ids.len() > limit {
+            true => ids.iter().nth(limit - 1).and_then(|id| WorkerId::parse(id)),
+            false => None,
+        };
+        let page = ids.into_iter().take(limit).collect();
+        Ok(WorkerPage {
+            workers: self.workers_by_id(page).await?,
+            next,
+        })
+    }
+
+    async fn worker_id_page(
+        &self,
+        state: WorkerState,
+        limit: usize,
+        after: Option<&WorkerId>,
+    ) -> Result<Vec<String>, StoreError> {
+        let page = self
+            .client
+            .query()
+            .table_name(&self.tables.workers)
+            .index_name(BY_STATE)
+            .key_condition_expression("#state = :state AND worker_id > :after")
+            .expression_attribute_names("#state", "state")
+            .expression_attribute_values(":state", s(state.as_str()))
+            // Every id sorts after "!".
+            .expression_attribute_values(":after", s(after.map_or("!", WorkerId::as_str)))
+            .limit(i32::try_from(limit).unwrap_or(i32::MAX))
+            .send()
+            .await
+            .map_err(StoreError::of)?;
+        let ids = page
+            .items()
+            .iter()
+            .filter_map(|item| string(item, "worker_id"));
+        Ok(ids.map(ToOwned::to_owned).collect())
     }
 
     /// The workers with these ids, as far as they are there; one call for

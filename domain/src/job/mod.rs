@@ -49,6 +49,10 @@ pub struct Job {
     pub failures: u32,
     /// What its finished attempts add up to.
     pub totals: Totals,
+    /// It has ended, but its playlists may still be open: the scheduler ends
+    /// them, and says so.
+    #[serde(default)]
+    pub ending: bool,
     /// Its client wants it gone once it has ended.
     pub deletion: Option<Deletion>,
     /// When it was created.
@@ -75,7 +79,7 @@ pub enum JobState {
     Paused,
     /// To be stopped; its worker finishes the segment in hand.
     Stopping,
-    /// Stopped; its playlists are ended.
+    /// Stopped; its playlists are ended, or are being so by the scheduler.
     Stopped,
     /// Ended by itself, with a reason a person can act on.
     Failed,
@@ -185,6 +189,7 @@ impl Job {
             attempt: 0,
             failures: 0,
             totals: Totals::default(),
+            ending: false,
             deletion: None,
             created_at: now,
             updated_at: now,

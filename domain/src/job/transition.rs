@@ -62,12 +62,14 @@ pub enum Change {
     },
     /// Worker: the channel is held.
     Pause,
-    /// Worker: the playlists are ended and the worker is free.
+    /// Worker: the channel has come to its end and the worker is free.
     Finish {
         /// Why, where nobody asked for it.
         reason: Option<Reason>,
         /// What the attempt added up to.
         totals: Totals,
+        /// Whether the store has taken the playlists' end.
+        playlists_ended: bool,
     },
     /// Worker: the channel can't go on.
     Fail {
@@ -75,7 +77,11 @@ pub enum Change {
         reason: Reason,
         /// What the attempt added up to.
         totals: Totals,
+        /// Whether the store has taken the playlists' end.
+        playlists_ended: bool,
     },
+    /// Scheduler: the playlists that an ended job had left open are ended.
+    EndPlaylists,
     /// Worker: it must leave; another one is to go on.
     HandBack {
         /// Why.
@@ -233,11 +239,22 @@ impl Job {
             (Change::RequestResume, S::Stopped | S::Failed) => {
                 self.desired = Desired::Run;
                 self.failures = 0;
+                // The next attempt takes the channel over as it is.
+                self.ending = false;
                 S::Created
             }
             (Change::RequestResume, open) if self.desired != Desired::Stop => {
                 self.desired = Desired::Run;
                 open
+            }
+            // Its playlists are ended where the spec says that they are.
+            (Change::ReplaceSpec { spec }, S::Stopped | S::Failed)
+                if self.ending && spec.output.s3_output != self.spec.output.s3_output =>
+            {
+                return Err(IllegalChange {
+                    state,
+                    wanted: "moved to another bucket: its playlists are still being ended in this one",
+                });
             }
             (Change::ReplaceSpec { spec }, S::Stopped | S::Failed) => {
                 self.spec = spec;
@@ -265,12 +282,28 @@ impl Job {
                 self.free_worker(totals);
                 self.stop_unserved()
             }
-            (Change::Finish { totals, .. }, placed) if placed.is_placed() => {
+            (
+                Change::Finish {
+                    totals,
+                    playlists_ended,
+                    ..
+                },
+                placed,
+            ) if placed.is_placed() => {
                 self.desired = Desired::Stop;
+                self.ending = !playlists_ended;
                 self.free_worker(totals);
                 S::Stopped
             }
-            (Change::Fail { totals, .. }, placed) if placed.is_placed() => {
+            (
+                Change::Fail {
+                    totals,
+                    playlists_ended,
+                    ..
+                },
+                placed,
+            ) if placed.is_placed() => {
+                self.ending = !playlists_ended;
                 self.free_worker(totals);
                 // Stop wins: a job that was to stop has stopped, however it came.
                 if self.desired == Desired::Stop {
@@ -279,6 +312,10 @@ impl Job {
                     self.desired = Desired::Stop;
                     S::Failed
                 }
+            }
+            (Change::EndPlaylists, ended) if self.ending && ended.is_ended() => {
+                self.ending = false;
+                ended
             }
             (change, state) => {
                 return Err(IllegalChange {
@@ -307,6 +344,7 @@ impl Job {
     /// and fences whatever that worker still does.
     fn stop_unserved(&mut self) -> JobState {
         self.attempt += 1;
+        self.ending = true;
         JobState::Stopped
     }
 
@@ -332,6 +370,7 @@ impl Change {
             Self::Pause => EventKind::Paused,
             Self::Finish { .. } => EventKind::Stopped,
             Self::Fail { .. } => EventKind::Failed,
+            Self::EndPlaylists => EventKind::PlaylistsEnded,
             Self::HandBack { .. } => EventKind::HandedBack,
             Self::RequestStop => EventKind::StopRequested,
             Self::RequestDelete { .. } => EventKind::DeleteRequested,
@@ -354,6 +393,7 @@ impl Change {
             Self::Pause | Self::RequestPause => "paused",
             Self::Finish { .. } | Self::RequestStop => "stopped",
             Self::Fail { .. } => "failed",
+            Self::EndPlaylists => "ended again",
             Self::RequestDelete { .. } => "deleted",
             Self::RequestResume => "resumed",
             Self::ReplaceSpec { .. } => "given another spec; stop it first",

@@ -75,10 +75,12 @@ fn in_state(state: JobState) -> Job {
         JobState::Stopped => Change::Finish {
             reason: None,
             totals,
+            playlists_ended: true,
         },
         JobState::Failed => Change::Fail {
             reason: reason(),
             totals,
+            playlists_ended: true,
         },
     };
     apply(&job, change)
@@ -251,7 +253,6 @@ fn a_stop_is_forced_on_its_own_attempt_only() {
         let job = in_state(state);
         let on_own = match state {
             JobState::Stopping => OnStopBy::Force,
-            JobState::Stopped | JobState::Failed => OnStopBy::EndPlaylists,
             _ => OnStopBy::Drop,
         };
         assert_eq!(on_stop_by(Some(&job), job.attempt), on_own, "{state:?}");
@@ -264,20 +265,29 @@ fn a_stop_is_forced_on_its_own_attempt_only() {
     assert_eq!(on_stop_by(None, 1), OnStopBy::Drop);
 }
 
+/// Whichever attempt it was sent for: one of them has left them open.
 #[test]
-fn a_stop_by_that_comes_after_the_forced_stop_still_ends_the_playlists() {
+fn a_stop_by_ends_the_playlists_that_an_ended_job_has_left_open() {
     let totals = Totals::default();
     let forced = apply(&in_state(JobState::Stopping), Change::ForceStop { totals });
-    assert_eq!(
-        on_stop_by(Some(&forced), forced.attempt - 1),
-        OnStopBy::EndPlaylists
+    let failed = apply(
+        &in_state(JobState::Streaming),
+        Change::Fail {
+            reason: Reason::new(ReasonCode::TranscoderFailed, "failed"),
+            totals,
+            playlists_ended: false,
+        },
     );
-    assert_eq!(
-        on_stop_by(Some(&forced), forced.attempt),
-        OnStopBy::EndPlaylists
-    );
-    let again = apply(&forced, Change::RequestResume);
-    assert_eq!(on_stop_by(Some(&again), again.attempt), OnStopBy::Drop);
+    for job in [forced, failed] {
+        for attempt in 1..=job.attempt {
+            let decision = on_stop_by(Some(&job), attempt);
+            assert_eq!(decision, OnStopBy::EndPlaylists, "{:?}", job.state);
+        }
+        let ended = apply(&job, Change::EndPlaylists);
+        assert_eq!(on_stop_by(Some(&ended), job.attempt), OnStopBy::Drop);
+        let again = apply(&job, Change::RequestResume);
+        assert_eq!(on_stop_by(Some(&again), again.attempt), OnStopBy::Drop);
+    }
 }
 
 #[test]

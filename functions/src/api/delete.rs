@@ -76,7 +76,8 @@ impl Api {
         let deletion = Deletion {
             media: parameters.media || before.is_some_and(|before| before.media),
         };
-        if job.state.is_ended() && !deletion.media {
+        // Its record goes last: it tells which playlists are still to be ended.
+        if job.state.is_ended() && !job.ending && !deletion.media {
             self.store.delete_job(&job).await?;
             tracing::info!(job_id = %job.id, "deleted");
             return Ok(None);

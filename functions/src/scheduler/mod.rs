@@ -24,6 +24,7 @@ use domain::protocol::Timing;
 use domain::spec::WorkerSize;
 use domain::worker::Worker;
 use jiff::Timestamp;
+use place::Try;
 use thiserror::Error;
 
 /// The scheduler and what it works with.
@@ -115,7 +116,7 @@ impl Scheduler {
         let id = message.message_id.unwrap_or_default();
         let body = message.body.unwrap_or_default();
         let taken = match serde_json::from_str::<Message>(&body) {
-            Ok(message) => self.take(&message).await,
+            Ok(message) => self.take(&message, &id).await,
             Err(error) => Err(error.into()),
         };
         match taken {
@@ -131,18 +132,32 @@ impl Scheduler {
         }
     }
 
-    async fn take(&self, message: &Message) -> Result<(), Failure> {
+    /// Carries out a message. Its id is the same each time it is delivered,
+    /// and no other's.
+    async fn take(&self, message: &Message, id: &str) -> Result<(), Failure> {
         tracing::debug!(?message, "taken");
         match message {
             Message::Schedule {
                 job,
                 after_failures,
-            } => self.schedule(job, *after_failures).await,
-            Message::Watch(watch) => self.watch(watch).await,
+                try_seq,
+            } => {
+                let tried = Try {
+                    after_failures: *after_failures,
+                    seq: *try_seq,
+                    message: id,
+                };
+                self.schedule(job, tried).await
+            }
+            Message::Watch(watch) => self.watch(watch, id).await,
             Message::StopBy { job, attempt } => self.stop_by(job, *attempt).await,
             Message::Delete { job } => self.delete(job).await,
             Message::TaskStopped { worker } => self.task_stopped(worker).await,
-            Message::Sweep => self.sweep().await,
+            Message::Sweep => {
+                self.sweep().await;
+                Ok(())
+            }
+            Message::SweepOn(page) => self.sweep_on(page).await,
         }
     }
 

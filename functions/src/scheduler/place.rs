@@ -1,15 +1,15 @@
 //! `Schedule`: an idle worker, or a new one.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use aws::launcher::LaunchError;
-use aws::store::{CommitError, StoreError, WorkerChange};
+use aws::store::{CommitError, StoreError, StoredJob, WorkerChange};
 use domain::ids::{JobId, WorkerId};
 use domain::job::{Change, Job, Reason, ReasonCode};
 use domain::message::{Message, Watch};
 use domain::protocol::{OnSchedule, on_schedule};
 use domain::worker::{Booking, Worker};
-use jiff::Timestamp;
 use rand::seq::SliceRandom;
 
 use super::{Failure, Scheduler, transition};
@@ -21,6 +21,17 @@ const IDLE_PAGE: usize = 16;
 /// worker that comes free must not idle for long.
 const FLEET_PAUSE: Duration = Duration::from_secs(2);
 
+/// What is known of a try to place a job, from the message that asks for it.
+#[derive(Clone, Copy)]
+pub(super) struct Try<'a> {
+    /// For a retry: the failures it follows.
+    pub after_failures: Option<u32>,
+    /// For a try of a job that waits for the fleet: its link of the chain.
+    pub seq: Option<u64>,
+    /// The message's id.
+    pub message: &'a str,
+}
+
 /// What an attempt to book an idle worker came to.
 enum Booked {
     Done,
@@ -28,33 +39,31 @@ enum Booked {
 }
 
 impl Scheduler {
-    pub(super) async fn schedule(
-        &self,
-        id: &JobId,
-        after_failures: Option<u32>,
-    ) -> Result<(), Failure> {
-        let job = self.store.job(id).await?.map(|stored| stored.job);
-        let worker = match &job {
-            Some(job) => self.worker_of(job).await?,
-            None => None,
+    pub(super) async fn schedule(&self, id: &JobId, tried: Try<'_>) -> Result<(), Failure> {
+        let Some(stored) = self.store.job(id).await? else {
+            return Ok(());
         };
-        match on_schedule(job.as_ref(), worker.as_ref(), after_failures) {
+        let job = &stored.job;
+        // Another chain of tries has taken over from this one.
+        let link = stored.watch_seq_for(tried.message);
+        if tried.seq.is_some_and(|seq| seq != link) {
+            return Ok(());
+        }
+        let worker = self.worker_of(job).await?;
+        match on_schedule(Some(job), worker.as_ref(), tried.after_failures) {
             OnSchedule::Drop => Ok(()),
-            OnSchedule::Place => match job {
-                Some(job) => self.place(&job, after_failures).await,
-                None => Ok(()),
-            },
-            OnSchedule::DriveLaunch => match job.zip(worker) {
-                Some((job, worker)) => self.drive_launch(&job, &worker).await,
+            OnSchedule::Place => self.place(&stored, tried).await,
+            OnSchedule::DriveLaunch => match worker {
+                Some(worker) => self.drive_launch(job, &worker).await,
                 None => Ok(()),
             },
         }
     }
 
-    async fn place(&self, job: &Job, after_failures: Option<u32>) -> Result<(), Failure> {
-        match self.book_idle(job).await? {
+    async fn place(&self, stored: &StoredJob, tried: Try<'_>) -> Result<(), Failure> {
+        match self.book_idle(&stored.job).await? {
             Booked::Done => Ok(()),
-            Booked::NoneIdle => self.book_new(job, after_failures).await,
+            Booked::NoneIdle => self.book_new(stored, tried).await,
         }
     }
 
@@ -96,7 +105,8 @@ impl Scheduler {
 
     /// Books a worker that is yet to be launched. Its id is derived from job
     /// and attempt, so whoever repeats this launches the same one.
-    async fn book_new(&self, job: &Job, after_failures: Option<u32>) -> Result<(), Failure> {
+    async fn book_new(&self, stored: &StoredJob, tried: Try<'_>) -> Result<(), Failure> {
+        let job = &stored.job;
         let id = WorkerId::for_attempt(&job.id, job.attempt + 1);
         let booked = transition(job, Change::Book { worker: id.clone() })?;
         let booking = Booking {
@@ -111,31 +121,48 @@ impl Scheduler {
         };
         match self.store.commit(&booked, launch).await {
             Ok(()) => self.drive_launch(&booked.job, &worker).await,
-            Err(CommitError::FleetFull) => self.wait_for_fleet(job, after_failures).await,
+            Err(CommitError::FleetFull) => self.wait_for_fleet(stored, tried).await,
             Err(error) => Err(error.into()),
         }
     }
 
-    /// Lets a job wait for a worker to come free. Its history says so once,
-    /// not at each try; but a `Schedule` that follows no failures starts a
-    /// chain of tries of its own, and only a count of its own ends the others. (So a
-    /// link delivered twice makes two chains, until the next sweep's ends both.)
-    async fn wait_for_fleet(&self, job: &Job, after_failures: Option<u32>) -> Result<(), Failure> {
+    /// Lets a job wait for a worker to come free: its history says so once,
+    /// then it is tried again and again. Each try advances the job's chain, so
+    /// that one delivered twice does not fork it; a `Schedule` from elsewhere,
+    /// as from the sweep, takes the chain over.
+    async fn wait_for_fleet(&self, stored: &StoredJob, tried: Try<'_>) -> Result<(), Failure> {
+        let mut job = Cow::Borrowed(&stored.job);
         let waits = job
             .reason
             .as_ref()
             .is_some_and(|reason| reason.code == ReasonCode::FleetLimit);
         let longest = self.timing.paced(FLEET_PAUSE);
-        if waits && after_failures.is_some() {
-            return self.try_again(job, longest).await;
+        let mut pause = longest;
+        if !waits {
+            let limit = self.max_workers.unwrap_or_default();
+            let message = format!("all {limit} workers are in use; the job waits for one");
+            let reason = Reason::new(ReasonCode::FleetLimit, message);
+            let waiting = transition(&job, Change::NotPlaced { reason })?;
+            self.store.commit(&waiting, WorkerChange::None).await?;
+            job = Cow::Owned(waiting.job);
+            pause = self.timing.placement_backoff(job.failures).min(longest);
         }
-        let limit = self.max_workers.unwrap_or_default();
-        let message = format!("all {limit} workers are in use; the job waits for one");
-        let reason = Reason::new(ReasonCode::FleetLimit, message);
-        let waiting = transition(job, Change::NotPlaced { reason })?;
-        self.store.commit(&waiting, WorkerChange::None).await?;
-        let pause = self.timing.placement_backoff(waiting.job.failures);
-        self.try_again(&waiting.job, pause.min(longest)).await
+        let seq = stored.watch_seq_for(tried.message);
+        match self
+            .store
+            .advance_watch(&job.id, job.attempt, seq, tried.message)
+            .await
+        {
+            // Another try was faster: the chain goes on there.
+            Err(StoreError::Conflict) => return Ok(()),
+            advanced => advanced?,
+        }
+        let next = Message::Schedule {
+            job: job.id.clone(),
+            after_failures: Some(job.failures),
+            try_seq: Some(seq + 1),
+        };
+        self.send(next, pause).await
     }
 
     /// Launches the worker of a booking, and watches it from before: a launch
@@ -189,35 +216,11 @@ impl Scheduler {
     /// Asks for the next placement, after the pause its failures call for.
     pub(super) async fn schedule_again(&self, job: &Job) -> Result<(), Failure> {
         let pause = self.timing.placement_backoff(job.failures);
-        self.try_again(job, pause).await
-    }
-
-    async fn try_again(&self, job: &Job, pause: Duration) -> Result<(), Failure> {
-        let after_failures = (pause > Duration::ZERO).then_some(job.failures);
-        self.send(
-            Message::Schedule {
-                job: job.id.clone(),
-                after_failures,
-            },
-            pause,
-        )
-        .await
-    }
-
-    /// Closes a worker that serves nobody.
-    pub(super) async fn close(
-        &self,
-        worker: &Worker,
-        seen_beat: Option<u64>,
-    ) -> Result<(), Failure> {
-        let change = WorkerChange::Close {
-            worker: worker.id.clone(),
-            seen_beat,
+        let again = Message::Schedule {
+            job: job.id.clone(),
+            after_failures: (pause > Duration::ZERO).then_some(job.failures),
+            try_seq: None,
         };
-        match self.store.commit_worker(change, Timestamp::now()).await {
-            // Closed already, or alive after all.
-            Ok(()) | Err(CommitError::WorkerChanged) => Ok(()),
-            Err(error) => Err(error.into()),
-        }
+        self.send(again, pause).await
     }
 }

@@ -59,7 +59,8 @@ impl Scheduler {
         }
     }
 
-    /// Ends the playlists of an ended job, where its worker has not.
+    /// Ends the playlists of an ended job, where its worker has not, and notes
+    /// that it is done. What can't be done now the next sweep asks for again.
     pub(super) async fn end_playlists(&self, job: &Job) -> Result<(), Failure> {
         // Whoever deletes its media ends them for good, and a new end must
         // not come to lie in the emptied folder.
@@ -68,20 +69,21 @@ impl Scheduler {
         }
         match self.end_channel(job).await {
             // A higher attempt or a deletion has them: they are not ours to end.
-            Ok(()) | Err(ChannelError::Fenced { .. } | ChannelError::Deleted) => Ok(()),
+            Ok(()) | Err(ChannelError::Fenced { .. } | ChannelError::Deleted) => {}
             Err(ChannelError::Corrupt(fault)) => {
                 tracing::error!(job_id = %job.id, %fault, "poison: playlists can't be ended");
-                Ok(())
+                return Ok(());
             }
-            // What could not be ended now is tried again with a message of its own.
             Err(error @ ChannelError::Retry(_)) => {
                 tracing::warn!(job_id = %job.id, %error, "playlists not ended yet");
-                let again = Message::StopBy {
-                    job: job.id.clone(),
-                    attempt: job.attempt,
-                };
-                self.send(again, self.timing.stop_grace).await
+                return Ok(());
             }
+        }
+        let ended = transition(job, Change::EndPlaylists)?;
+        match self.store.commit(&ended, WorkerChange::None).await {
+            // Changed meanwhile: started again, or for the next sweep to see.
+            Ok(()) | Err(CommitError::JobChanged) => Ok(()),
+            Err(error) => Err(error.into()),
         }
     }
 

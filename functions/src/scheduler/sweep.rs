@@ -4,50 +4,62 @@
 
 use std::time::Duration;
 
-use aws::store::StoreError;
-use domain::ids::JobId;
+use aws::store::{CommitError, StoreError, WorkerChange};
+use domain::ids::{JobId, WorkerId};
 use domain::job::{Job, JobState};
-use domain::message::{Message, Watch};
+use domain::message::{Message, SweepPage, Watch};
 use domain::protocol::{OnSweepJob, OnSweepWorker, on_sweep_job, on_sweep_worker};
-use domain::worker::{Booking, Worker, WorkerState};
+use domain::worker::{Booking, Worker};
 use futures::StreamExt;
+use jiff::Timestamp;
 
 use super::{Failure, Scheduler};
 
-/// Jobs read in one query of the index.
-const PAGE: usize = 100;
+/// Records of a page: each costs two or three calls, so a page takes a second
+/// or so.
+pub(super) const PAGE: usize = 100;
 /// Records seen to at the same time.
 const AT_ONCE: usize = 16;
 
 impl Scheduler {
-    pub(super) async fn sweep(&self) -> Result<(), Failure> {
-        // What one of them fails with keeps the others from nothing.
-        let (jobs, deletions, workers) = tokio::join!(
-            self.sweep_jobs(),
-            self.sweep_deletions(),
-            self.sweep_workers()
+    /// The first page of everything. What one part fails with keeps the others
+    /// from nothing, and is for the next sweep: taken again at once, this one
+    /// would see everything stand still.
+    pub(super) async fn sweep(&self) {
+        let (jobs, endings, deletions, workers) = tokio::join!(
+            self.sweep_jobs(None),
+            self.sweep_endings(None),
+            self.sweep_deletions(None),
+            self.sweep_workers(None)
         );
-        jobs.and(deletions).and(workers)
+        log_failures([jobs, endings, deletions, workers]);
     }
 
-    async fn sweep_jobs(&self) -> Result<(), Failure> {
-        let mut before: Option<JobId> = None;
-        loop {
-            let page = self
-                .store
-                .jobs(&JobState::LIVE, PAGE, before.as_ref())
-                .await?;
-            let swept = page.jobs.into_iter().map(|job| self.sweep_job(job.id));
-            let swept: Vec<_> = futures::stream::iter(swept)
-                .buffered(AT_ONCE)
-                .collect()
-                .await;
-            log_failures(swept);
-            match page.next {
-                Some(next) => before = Some(next),
-                None => return Ok(()),
-            }
+    /// A page after the first.
+    pub(super) async fn sweep_on(&self, page: &SweepPage) -> Result<(), Failure> {
+        match page {
+            SweepPage::Jobs { before } => self.sweep_jobs(Some(before)).await,
+            SweepPage::Endings { before } => self.sweep_endings(Some(before)).await,
+            SweepPage::Deletions { before } => self.sweep_deletions(Some(before)).await,
+            SweepPage::Workers { after } => self.sweep_workers(Some(after)).await,
         }
+    }
+
+    /// Sees to that the page after this one is swept too. Before this one is:
+    /// whatever is slow in it holds up no other.
+    async fn send_next(&self, next: Option<SweepPage>) -> Result<(), Failure> {
+        match next {
+            Some(page) => self.send(Message::SweepOn(page), Duration::ZERO).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn sweep_jobs(&self, before: Option<&JobId>) -> Result<(), Failure> {
+        let page = self.store.jobs(&JobState::LIVE, PAGE, before).await?;
+        let next = page.next.map(|before| SweepPage::Jobs { before });
+        self.send_next(next).await?;
+        each(page.jobs, |job| self.sweep_job(job.id)).await;
+        Ok(())
     }
 
     async fn sweep_job(&self, id: JobId) -> Result<(), Failure> {
@@ -91,31 +103,39 @@ impl Scheduler {
         }
     }
 
-    async fn sweep_deletions(&self) -> Result<(), Failure> {
-        let jobs = self.store.jobs_to_delete(PAGE).await?;
-        let deleted = jobs.into_iter().map(|job| self.sweep_deletion(job.id));
-        log_failures(
-            futures::stream::iter(deleted)
-                .buffered(AT_ONCE)
-                .collect()
-                .await,
-        );
+    /// Playlists that an ended job has left open. Each by a message of its own,
+    /// as the store may be slow; so are deletions.
+    async fn sweep_endings(&self, before: Option<&JobId>) -> Result<(), Failure> {
+        let page = self.store.jobs_to_end(PAGE, before).await?;
+        let next = page.next.map(|before| SweepPage::Endings { before });
+        self.send_next(next).await?;
+        each(page.jobs, |job| {
+            let stop_by = Message::StopBy {
+                job: job.id,
+                attempt: job.attempt,
+            };
+            self.send(stop_by, Duration::ZERO)
+        })
+        .await;
         Ok(())
     }
 
-    async fn sweep_deletion(&self, id: JobId) -> Result<(), Failure> {
-        self.delete(&id).await
+    async fn sweep_deletions(&self, before: Option<&JobId>) -> Result<(), Failure> {
+        let page = self.store.jobs_to_delete(PAGE, before).await?;
+        let next = page.next.map(|before| SweepPage::Deletions { before });
+        self.send_next(next).await?;
+        each(page.jobs, |job| {
+            self.send(Message::Delete { job: job.id }, Duration::ZERO)
+        })
+        .await;
+        Ok(())
     }
 
-    async fn sweep_workers(&self) -> Result<(), Failure> {
-        let workers = self.store.workers(&WorkerState::OPEN).await?;
-        let swept = workers.into_iter().map(|worker| self.sweep_worker(worker));
-        log_failures(
-            futures::stream::iter(swept)
-                .buffered(AT_ONCE)
-                .collect()
-                .await,
-        );
+    async fn sweep_workers(&self, after: Option<&WorkerId>) -> Result<(), Failure> {
+        let page = self.store.open_workers(PAGE, after).await?;
+        let next = page.next.map(|after| SweepPage::Workers { after });
+        self.send_next(next).await?;
+        each(page.workers, |worker| self.sweep_worker(worker)).await;
         Ok(())
     }
 
@@ -141,15 +161,37 @@ impl Scheduler {
             OnSweepWorker::NoteBeat => {
                 unless_moved(self.store.note_beat(&worker.id, worker.beat).await)
             }
-            OnSweepWorker::Close => {
-                tracing::warn!(worker_id = %worker.id, "a worker that beats no more: closed");
-                if let Err(error) = self.launcher.stop(&worker).await {
-                    tracing::warn!(worker_id = %worker.id, %error, "could not end the worker");
-                }
-                self.close(&worker, Some(worker.beat)).await
-            }
+            OnSweepWorker::Close => self.close_still(&worker).await,
         }
     }
+
+    /// Closes a worker that beats no more. Its record first: booked in this
+    /// very moment, it is none of ours to end.
+    pub(super) async fn close_still(&self, worker: &Worker) -> Result<(), Failure> {
+        let close = WorkerChange::Close {
+            worker: worker.id.clone(),
+            seen_beat: Some(worker.beat),
+        };
+        match self.store.commit_worker(close, Timestamp::now()).await {
+            Ok(()) => {}
+            Err(CommitError::WorkerChanged) => return Ok(()),
+            Err(error) => return Err(error.into()),
+        }
+        tracing::warn!(worker_id = %worker.id, "a worker that beats no more: closed");
+        if let Err(error) = self.launcher.stop(worker).await {
+            tracing::warn!(worker_id = %worker.id, %error, "could not end the worker");
+        }
+        Ok(())
+    }
+}
+
+/// Sees to each record of a page, a few at the same time.
+async fn each<T, F>(page: Vec<T>, see_to: impl Fn(T) -> F)
+where
+    F: Future<Output = Result<(), Failure>>,
+{
+    let seen_to = futures::stream::iter(page.into_iter().map(see_to));
+    log_failures(seen_to.buffered(AT_ONCE).collect::<Vec<_>>().await);
 }
 
 /// A record that moved while it was looked at is in good health.
@@ -162,7 +204,7 @@ fn unless_moved(noted: Result<(), StoreError>) -> Result<(), Failure> {
 
 /// One record that can't be swept keeps no other from it; the next sweep
 /// comes to it again.
-fn log_failures(swept: Vec<Result<(), Failure>>) {
+fn log_failures(swept: impl IntoIterator<Item = Result<(), Failure>>) {
     for failure in swept.into_iter().filter_map(Result::err) {
         tracing::error!(%failure, "not swept");
     }

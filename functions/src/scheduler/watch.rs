@@ -11,7 +11,8 @@ use jiff::Timestamp;
 use super::{Failure, Scheduler, transition};
 
 impl Scheduler {
-    pub(super) async fn watch(&self, watch: &Watch) -> Result<(), Failure> {
+    /// A look, brought by the message with this id.
+    pub(super) async fn watch(&self, watch: &Watch, message: &str) -> Result<(), Failure> {
         let Some(stored) = self.store.job(&watch.job).await? else {
             return Ok(());
         };
@@ -22,7 +23,7 @@ impl Scheduler {
             .filter(|worker| worker.state != WorkerState::Closed);
         let decision = on_watch(
             Some(&stored.job),
-            stored.watch_seq,
+            stored.watch_seq_for(message),
             worker.as_ref(),
             watch,
             &self.timing,
@@ -32,10 +33,10 @@ impl Scheduler {
             OnWatch::LookAgain(next) => {
                 match self
                     .store
-                    .advance_watch(&watch.job, watch.attempt, watch.watch_seq)
+                    .advance_watch(&watch.job, watch.attempt, watch.watch_seq, message)
                     .await
                 {
-                    // A twin of this look was faster: the chain goes on there.
+                    // Another message with this link was faster: the chain goes on there.
                     Err(StoreError::Conflict) => return Ok(()),
                     advanced => advanced?,
                 }

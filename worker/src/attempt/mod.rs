@@ -214,8 +214,9 @@ impl End<'_> {
     /// Closes the channel as the outcome asks, as far as the store lets it;
     /// gives what is to be written into the records. Nothing is published
     /// after it.
-    async fn close(mut self, outcome: Outcome, tail: Tail) -> Option<(Change, WorkerChange)> {
+    async fn close(self, outcome: Outcome, tail: Tail) -> Option<(Change, WorkerChange)> {
         let totals = self.totals;
+        let timing = self.member.config.timing;
         let worker = self.member.config.id.clone();
         let booking = self.booking;
         let close = WorkerChange::Close {
@@ -232,35 +233,61 @@ impl End<'_> {
             return None;
         }
         tail.finish().await;
-        let (patience, change, worker) = match outcome {
-            Outcome::Gone => return None,
+        match outcome {
+            Outcome::Gone => None,
             Outcome::Stopped { reason } => {
-                self.publisher.end();
                 let patience = match reason {
                     None => PUBLISH_ALL,
                     Some(_) => PUBLISH_END,
                 };
-                (patience, Change::Finish { reason, totals }, free)
+                let playlists_ended = end_playlists(self.publisher, timing.paced(patience)).await;
+                let change = Change::Finish {
+                    reason,
+                    totals,
+                    playlists_ended,
+                };
+                Some((change, free))
             }
             Outcome::Failed { reason } => {
-                self.publisher.end();
-                (PUBLISH_END, Change::Fail { reason, totals }, free)
+                let playlists_ended = end_playlists(self.publisher, timing.paced(PUBLISH_END)).await;
+                let change = Change::Fail {
+                    reason,
+                    totals,
+                    playlists_ended,
+                };
+                Some((change, free))
             }
             Outcome::HandedBack { reason } => {
                 self.publisher.close();
-                (PUBLISH_ALL, Change::HandBack { reason, totals }, close)
-            }
-        };
-        if !self.publisher.has_ended() {
-            let patience = self.member.config.timing.paced(patience);
-            match tokio::time::timeout(patience, self.publisher.outcome()).await {
-                Ok(end) => tracing::info!(?end, "publishing is over"),
-                // The playlists' end is then the scheduler's to write.
-                Err(_) => tracing::warn!(?patience, "the store does not take the last segments"),
+                publish_the_rest(self.publisher, timing.paced(PUBLISH_ALL)).await;
+                Some((Change::HandBack { reason, totals }, close))
             }
         }
-        Some((change, worker))
     }
+}
+
+/// Ends the playlists after the last segment; whether the store took that in
+/// time. Where it did not, they are the scheduler's to end.
+async fn end_playlists(publisher: Publisher, patience: Duration) -> bool {
+    publisher.end();
+    let end = publish_the_rest(publisher, patience).await;
+    matches!(end, Some(publisher::Outcome::Ended))
+}
+
+/// Waits until the publisher has ended as it was told to; then how it did.
+async fn publish_the_rest(
+    mut publisher: Publisher,
+    patience: Duration,
+) -> Option<publisher::Outcome> {
+    if publisher.has_ended() {
+        return None;
+    }
+    let end = tokio::time::timeout(patience, publisher.outcome()).await;
+    match &end {
+        Ok(end) => tracing::info!(?end, "publishing is over"),
+        Err(_) => tracing::warn!(?patience, "the store does not take the last segments"),
+    }
+    end.ok()
 }
 
 /// A reason, for short.

@@ -70,12 +70,15 @@ fn changes_of_the_house() -> Vec<Change> {
         Change::Finish {
             reason: None,
             totals,
+            playlists_ended: true,
         },
         Change::Fail {
             reason: reason.clone(),
             totals,
+            playlists_ended: false,
         },
         Change::HandBack { reason, totals },
+        Change::EndPlaylists,
     ]
 }
 
@@ -108,10 +111,12 @@ fn job_in(state: JobState) -> Job {
     let finish = Change::Finish {
         reason: None,
         totals: totals(),
+        playlists_ended: true,
     };
     let fail = Change::Fail {
         reason: reason(),
         totals: totals(),
+        playlists_ended: true,
     };
     let way = match state {
         JobState::Created => vec![],
@@ -249,9 +254,37 @@ fn a_stop_without_the_worker_takes_an_attempt_of_its_own() {
     let finish = Change::Finish {
         reason: None,
         totals: totals(),
+        playlists_ended: true,
     };
     let finished = stopping.apply(finish, Timestamp::UNIX_EPOCH).unwrap().job;
     assert_eq!(finished.attempt, stopping.attempt);
+}
+
+/// The bucket in its spec is where its playlists are ended.
+#[test]
+fn a_job_whose_playlists_are_still_to_be_ended_stays_in_its_bucket() {
+    let fail = Change::Fail {
+        reason: reason(),
+        totals: totals(),
+        playlists_ended: false,
+    };
+    let apply = |job: &Job, change| job.apply(change, Timestamp::UNIX_EPOCH);
+    let failed = apply(&job_in(JobState::Running), fail).unwrap().job;
+    let mut moved = failed.spec.clone();
+    moved.output.s3_output = Some(crate::spec::S3Output {
+        bucket: "another".to_owned(),
+    });
+    let mut other = failed.spec.clone();
+    other.input.reconnect_window += 7;
+    let replace = |spec: &Spec| Change::ReplaceSpec { spec: spec.clone() };
+    assert!(apply(&failed, replace(&moved)).is_err());
+    assert_eq!(apply(&failed, replace(&other)).unwrap().job.spec, other);
+    let ended = apply(&failed, Change::EndPlaylists).unwrap().job;
+    assert_eq!(apply(&ended, replace(&moved)).unwrap().job.spec, moved);
+    assert!(
+        apply(&ended, Change::EndPlaylists).is_err(),
+        "once is enough"
+    );
 }
 
 #[test]
@@ -273,6 +306,8 @@ proptest! {
     #[test]
     fn invariants(sequence in proptest::collection::vec(select(changes()), 0..60)) {
         let mut job = job();
+        // Whether an attempt may have left playlists open.
+        let mut open = false;
         for change in sequence {
             let before = job.clone();
             let Ok(transition) = job.apply(change.clone(), Timestamp::UNIX_EPOCH) else {
@@ -299,6 +334,13 @@ proptest! {
             if before.worker_id.is_none() && after.worker_id.is_some() {
                 prop_assert_eq!(after.attempt, before.attempt + 1);
             }
+            open = match change {
+                Change::Book { .. } => true,
+                Change::Finish { playlists_ended: true, .. } | Change::EndPlaylists => false,
+                _ => open,
+            };
+            prop_assert!(after.ending || !open || !after.state.is_ended(), "forgotten");
+            prop_assert!(!after.ending || after.state.is_ended());
             if before.deletion.is_some() {
                 prop_assert!(after.deletion.is_some(), "a deletion is not taken back");
             }

@@ -27,6 +27,19 @@ async fn an_ended_job_goes_at_once_with_its_history() {
     assert_eq!(api.api.store.events(&id, 0, 10).await.unwrap(), []);
 }
 
+/// Its record tells which playlists are still to be ended: it goes last.
+#[tokio::test]
+async fn an_ended_job_whose_playlists_have_not_goes_by_the_scheduler() {
+    let api = Harness::start().await;
+    let id = api.ending().await;
+    let answer = api.delete(&format!("/jobs/{id}")).await;
+    assert_eq!(answer.status, StatusCode::ACCEPTED);
+    assert_eq!(kinds(&api.queue.take()), [("delete".to_owned(), 0)]);
+    let job = api.record(&id).await;
+    assert!(job.ending && job.is_to_be_deleted());
+    assert!(!is_listed(&api, &id).await);
+}
+
 #[tokio::test]
 async fn a_live_job_must_be_stopped_or_forced() {
     let api = Harness::start().await;
@@ -69,6 +82,7 @@ async fn a_forced_deletion_stops_first() {
     let finish = Change::Finish {
         reason: None,
         totals: totals(),
+        playlists_ended: true,
     };
     let job = api.change(&id, finish).await;
     assert!(job.is_to_be_deleted());

@@ -348,12 +348,22 @@ impl Harness {
 
     /// A job that has run and was stopped by its client.
     pub async fn stopped(&self) -> JobId {
+        self.stopped_with(true).await
+    }
+
+    /// The same; the store did not take its playlists' end.
+    pub async fn ending(&self) -> JobId {
+        self.stopped_with(false).await
+    }
+
+    async fn stopped_with(&self, playlists_ended: bool) -> JobId {
         let id = self.job().await;
         self.running(&id).await;
         self.change(&id, Change::RequestStop).await;
         let finish = Change::Finish {
             reason: None,
             totals: totals(),
+            playlists_ended,
         };
         self.change(&id, finish).await;
         id

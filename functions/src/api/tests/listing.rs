@@ -35,6 +35,7 @@ async fn many_jobs(api: &Harness, count: usize) -> Vec<Job> {
     let failed = Change::Fail {
         reason: Reason::new(ReasonCode::TranscoderFailed, "it kept failing"),
         totals: Totals::default(),
+        playlists_ended: true,
     };
     let now = Timestamp::now();
     let jobs: Vec<Job> = (0..count)

@@ -9,6 +9,31 @@ use domain::protocol::Timing;
 
 use super::harness::{Harness, SAMPLE, kinds};
 
+/// That its playlists are still to be ended is the scheduler's affair: to its
+/// client it has stopped, and can be started again.
+#[tokio::test]
+async fn a_job_whose_playlists_are_still_to_be_ended_is_a_stopped_one() {
+    let api = Harness::start().await;
+    let id = api.ending().await;
+    for state in ["", "?state=stopped"] {
+        let listed = api.get(&format!("/jobs{state}")).await;
+        assert!(listed.text.contains(id.as_str()), "{state}");
+    }
+    let failed = api.get("/jobs?state=failed").await;
+    assert!(!failed.text.contains(id.as_str()));
+    assert_eq!(api.put(&format!("/jobs/{id}/stop")).await.status, 200);
+    assert!(api.queue.take().is_empty());
+    let patched = api
+        .call(Method::PATCH, &format!("/jobs/{id}"), SAMPLE)
+        .await;
+    assert_eq!(patched.status, 200);
+    assert_eq!(api.put(&format!("/jobs/{id}/resume")).await.status, 202);
+    assert_eq!(kinds(&api.queue.take()), [("schedule".to_owned(), 0)]);
+    let job = api.record(&id).await;
+    assert!(!job.ending);
+    assert_eq!(job.attempt, 1, "the next attempt takes the channel over");
+}
+
 #[tokio::test]
 async fn a_job_without_a_worker_stops_at_once() {
     let api = Harness::start().await;

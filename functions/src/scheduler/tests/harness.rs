@@ -150,19 +150,32 @@ impl World {
         }
     }
 
-    /// Hands the scheduler one message; whether it was carried out.
+    /// Hands the scheduler one message, sent just now; whether it was carried
+    /// out.
     pub async fn take(&self, message: &Message) -> bool {
-        self.take_bodies(&[serde_json::to_string(message).unwrap()])
+        self.deliver(&uuid::Uuid::new_v4().to_string(), message)
             .await
-            .is_empty()
+    }
+
+    /// Hands over a message under its id: with the same one, a delivery of
+    /// the same message again.
+    pub async fn deliver(&self, id: &str, message: &Message) -> bool {
+        let body = serde_json::to_string(message).unwrap();
+        self.take_batch([(id.to_owned(), body)]).await.is_empty()
     }
 
     /// Hands it a batch; the places of those that failed.
     pub async fn take_bodies(&self, bodies: &[String]) -> Vec<String> {
-        let records = bodies.iter().enumerate().map(|(place, body)| {
+        let places = (0..).map(|place: usize| place.to_string());
+        self.take_batch(places.zip(bodies.iter().cloned())).await
+    }
+
+    /// Hands it a batch, each with its id; the ids of those that failed.
+    async fn take_batch(&self, batch: impl IntoIterator<Item = (String, String)>) -> Vec<String> {
+        let records = batch.into_iter().map(|(id, body)| {
             let mut message = SqsMessage::default();
-            message.message_id = Some(place.to_string());
-            message.body = Some(body.clone());
+            message.message_id = Some(id);
+            message.body = Some(body);
             message
         });
         let mut event = SqsEvent::default();

@@ -127,6 +127,32 @@ async fn a_job_that_waits_is_tried_often_and_says_so_once() {
 }
 
 #[tokio::test]
+async fn a_try_delivered_twice_is_one_chain() {
+    let world = World::with_limit(Some(0)).await;
+    let id = world.job().await;
+    let first = Message::schedule(id.clone());
+    // The first one too, whichever of the two writes that the job waits.
+    join_all([world.deliver("a", &first), world.deliver("b", &first)]).await;
+    assert!(world.deliver("b", &first).await);
+    let mut tries = world.sent_schedules();
+    for _ in 0..3 {
+        let (next, _) = tries.pop().unwrap();
+        for _ in 0..2 {
+            world.take(&next).await;
+        }
+        tries = world.sent_schedules();
+        assert_eq!(tries.len(), 1);
+    }
+    // Broken off after its write, it goes on when it comes again.
+    let (next, _) = tries.pop().unwrap();
+    let seq = world.stored(&id).await.watch_seq;
+    let advanced = world.store.advance_watch(&id, 0, seq, "again").await;
+    advanced.unwrap();
+    assert!(world.deliver("again", &next).await);
+    assert_eq!(world.sent_schedules().len(), 1);
+}
+
+#[tokio::test]
 async fn a_sweeps_schedule_takes_the_chain_over() {
     let world = World::with_limit(Some(0)).await;
     let id = world.job().await;

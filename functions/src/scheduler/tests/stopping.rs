@@ -17,7 +17,7 @@ fn stop_by(job: &JobId, attempt: u64) -> Message {
 }
 
 /// The attempt that holds a channel, and whether it has ended.
-fn fence(world: &World, id: &JobId) -> Option<(u64, bool)> {
+pub(super) fn fence(world: &World, id: &JobId) -> Option<(u64, bool)> {
     let timeline: serde_json::Value =
         serde_json::from_str(&world.published(id, TIMELINE)?).unwrap();
     Some((
@@ -77,6 +77,7 @@ async fn a_stop_in_time_is_not_forced() {
     let finish = Change::Finish {
         reason: None,
         totals: Totals::default(),
+        playlists_ended: true,
     };
     let finished = world.change(&id, finish).await;
     assert!(world.take(&stop_by(&id, 1)).await);

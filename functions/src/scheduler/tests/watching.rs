@@ -59,6 +59,35 @@ async fn a_look_delivered_twice_goes_on_once() {
     world.sent_watch();
 }
 
+/// The write took effect, but its answer was lost, or the scheduler died
+/// before it had sent the next link: the message comes again.
+#[tokio::test]
+async fn a_look_that_broke_off_after_its_write_goes_on_when_it_comes_again() {
+    let world = World::new().await;
+    let (id, _, watch) = world.running().await;
+    let advanced = world.store.advance_watch(&id, 1, watch.watch_seq, "look");
+    advanced.await.unwrap();
+    let look = Message::Watch(watch.clone());
+    assert!(world.take(&look).await);
+    assert!(
+        world.sent().is_empty(),
+        "another message with this link is late"
+    );
+
+    assert!(world.deliver("look", &look).await);
+    let next = world.sent_watch();
+    assert_eq!(next.watch_seq, watch.watch_seq + 1);
+    // However often it is said, one of them goes on.
+    assert!(world.deliver("look", &look).await);
+    assert_eq!(world.sent_watch(), next);
+    let next = Message::Watch(next);
+    let both = futures::future::join(world.take(&next), world.take(&next)).await;
+    assert_eq!(both, (true, true));
+    world.sent_watch();
+    assert!(world.deliver("look", &look).await);
+    assert!(world.sent().is_empty(), "an old link says nothing");
+}
+
 /// The last moment: the worker is seen still, and beats before that is
 /// written.
 #[tokio::test]
