@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use aws::store::{Store, TableNames};
 use aws_sdk_dynamodb::Client;
@@ -24,6 +24,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::runtime::Handle;
 
+use crate::clock::Clock;
 use crate::dice::Dice;
 use crate::weather::Weather;
 
@@ -36,15 +37,17 @@ pub struct Database {
     embedded: dynoxide::Database,
     /// Runs what takes effect after its caller has gone.
     network: Handle,
+    clock: Clock,
     /// What reads that need not be consistent were answered with.
-    answers: Arc<Mutex<HashMap<String, VecDeque<(Instant, String)>>>>,
+    answers: Arc<Mutex<HashMap<String, VecDeque<(Duration, String)>>>>,
 }
 
 impl Database {
-    pub fn new(network: Handle) -> Self {
+    pub fn new(network: Handle, clock: Clock) -> Self {
         Self {
             embedded: dynoxide::Database::memory().unwrap(),
             network,
+            clock,
             answers: Arc::default(),
         }
     }
@@ -105,10 +108,11 @@ impl Database {
     fn stale(&self, key: &str, fresh: String, pick: Option<f64>) -> String {
         let mut answers = self.answers.lock().unwrap();
         let kept = answers.entry(key.to_owned()).or_default();
-        kept.retain(|(at, _)| at.elapsed() < STALE);
+        let now = self.clock.now();
+        kept.retain(|(at, _)| now - *at < STALE);
         let stale = pick.and_then(|pick| kept.get((pick * kept.len() as f64) as usize));
         let answer = stale.map_or_else(|| fresh.clone(), |(_, old)| old.clone());
-        kept.push_back((Instant::now(), fresh));
+        kept.push_back((now, fresh));
         answer
     }
 }
@@ -189,6 +193,8 @@ impl Line {
 
     async fn call(self, operation: String, body: String) -> Result<HttpResponse, ConnectorError> {
         let broken = || ConnectorError::io("the connection broke".into());
+        // Over a network others get their turn.
+        tokio::task::yield_now().await;
         match self.fate(&operation) {
             Fate::Served => {
                 let (status, answer) = self.database.run(&operation, &body);

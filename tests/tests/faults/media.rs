@@ -109,6 +109,8 @@ impl View {
         operation: &str,
         call: impl Future<Output = Result<T>> + Send + 'static,
     ) -> Result<T> {
+        // Over a network others get their turn.
+        tokio::task::yield_now().await;
         match self.fate(operation) {
             Fate::Served => call.await,
             Fate::Before => Err(injected()),

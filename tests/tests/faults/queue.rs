@@ -13,7 +13,6 @@ use functions::scheduler::Scheduler;
 use rand::RngExt;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tokio::time::Instant;
 
 use crate::dice::Dice;
 use crate::weather::{Mortal, Switch};
@@ -27,7 +26,7 @@ const VISIBILITY: Duration = Duration::from_millis(150);
 #[derive(Clone)]
 struct Letter {
     body: String,
-    due: Instant,
+    delay: Duration,
 }
 
 /// One component's way to the queue.
@@ -66,7 +65,7 @@ impl Post {
     fn post(&self, body: &str, delay: Duration) {
         let letter = Letter {
             body: body.to_owned(),
-            due: Instant::now() + delay,
+            delay,
         };
         // The world has ended.
         let _ = self.sender.send(letter);
@@ -131,7 +130,7 @@ async fn deliver_one(
     storm: Switch,
     ids: Arc<AtomicU64>,
 ) {
-    tokio::time::sleep_until(letter.due).await;
+    tokio::time::sleep(letter.delay).await;
     let id = ids.fetch_add(1, Ordering::Relaxed).to_string();
     for _ in 0..TRIES {
         let mut dice = dice.throw("delivery");

@@ -25,6 +25,7 @@ use worker::config::WorkerConfig;
 use worker::ffmpeg::shim::Tie;
 use worker::fleet::Member;
 
+use crate::clock::{Absence, Clock, Life};
 use crate::database::{Database, tables};
 use crate::dice::Dice;
 use crate::media::Shore;
@@ -37,6 +38,7 @@ const FAKE: &str = env!("CARGO_BIN_EXE_fake-ffmpeg");
 /// What the workers of a world have in common.
 pub struct Ground {
     pub seed: u64,
+    pub clock: Clock,
     pub storm: Switch,
     pub database: Database,
     pub shore: Shore,
@@ -68,13 +70,15 @@ impl Gate {
 
     /// A task of the worker's runtime: while the gate is shut it keeps the
     /// thread, and with it all else.
-    async fn guard(self: Arc<Self>) {
+    async fn guard(self: Arc<Self>, absence: Absence) {
         loop {
             self.called.notified().await;
-            let mut shut = self.shut.lock().unwrap();
-            while *shut {
-                shut = self.opened.wait(shut).unwrap();
-            }
+            absence.during(|| {
+                let mut shut = self.shut.lock().unwrap();
+                while *shut {
+                    shut = self.opened.wait(shut).unwrap();
+                }
+            });
         }
     }
 }
@@ -170,17 +174,19 @@ impl Fleet {
         workers.all.push(hand.clone());
         tracing::info!(worker = hand.number, %id, "launched");
         let (ground, id) = (self.ground.clone(), id.clone());
+        let life = ground.clock.begin();
         let log = tracing::dispatcher::get_default(Clone::clone);
         std::thread::spawn(move || {
-            tracing::dispatcher::with_default(&log, || live(&ground, id, &hand, delay));
+            tracing::dispatcher::with_default(&log, || live(&ground, id, &hand, delay, life));
         });
     }
 }
 
 /// A worker's process, from start to end.
-fn live(ground: &Ground, id: WorkerId, hand: &Hand, delay: Duration) {
+fn live(ground: &Ground, id: WorkerId, hand: &Hand, delay: Duration, life: Life) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
+        .start_paused(true)
         .build()
         .unwrap();
     let dice = |who: &str| Dice::new(ground.seed, &format!("worker {} {who}", hand.number));
@@ -191,7 +197,8 @@ fn live(ground: &Ground, id: WorkerId, hand: &Hand, delay: Duration) {
         leaving: hand.leaving.clone(),
     };
     runtime.block_on(async {
-        tokio::spawn(hand.gate.clone().guard());
+        tokio::spawn(hand.gate.clone().guard(life.name()));
+        tokio::spawn(life.keep_pace());
         let served = async {
             tokio::time::sleep(delay).await;
             member.serve().await

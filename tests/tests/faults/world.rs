@@ -22,6 +22,7 @@ use tokio::time::Instant;
 
 use aws::queue::JobQueue;
 
+use crate::clock::Clock;
 use crate::clients::{Channel, Client, Want};
 use crate::database::Database;
 use crate::dice::Dice;
@@ -54,6 +55,8 @@ pub struct Settings {
     pub patience: Duration,
     /// What is broken on purpose.
     pub broken: Broken,
+    /// Its time.
+    pub clock: Clock,
 }
 
 /// What is broken on purpose, to show that it is found.
@@ -80,8 +83,9 @@ struct World {
 }
 
 /// Lives through one world; what was wrong with it.
-pub async fn run(settings: Settings, network: Handle) -> Vec<String> {
-    let mut world = World::new(settings, network).await;
+pub async fn run(settings: Settings) -> Vec<String> {
+    tokio::spawn(settings.clock.begin().keep_pace());
+    let mut world = World::new(settings).await;
     let channels = world.live_through_storm().await;
     let mut wrong = world.come_to_rest(channels).await;
     wrong.extend(world.ground.shore.checked.violations());
@@ -90,14 +94,17 @@ pub async fn run(settings: Settings, network: Handle) -> Vec<String> {
 }
 
 impl World {
-    async fn new(settings: Settings, network: Handle) -> Self {
+    async fn new(settings: Settings) -> Self {
         let seed = settings.seed;
+        // What takes effect after its caller has gone does so here.
+        let network = Handle::current();
+        let clock = settings.clock.clone();
         let storm = Switch::default();
         let dice = Dice::new(seed, "world");
         let mut plan = dice.throw("plan");
         let folder = tempfile::tempdir().unwrap();
         programs(folder.path(), &mut plan);
-        let database = Database::new(network.clone());
+        let database = Database::new(network.clone(), clock.clone());
         let mut shore = Shore::new(network);
         shore.ignores_conditions = settings.broken == Broken::StoreIgnoresConditions;
         let clear = Weather::default();
@@ -107,6 +114,7 @@ impl World {
         let first_port = 21_000 + settings.slot * 16;
         let ground = Arc::new(Ground {
             seed,
+            clock,
             storm: storm.clone(),
             database: database.clone(),
             shore: shore.clone(),
@@ -337,7 +345,7 @@ fn programs(folder: &Path, dice: &mut StdRng) {
     // Fewer in a row than the budget of a job: none fails for good.
     let scripts: Vec<Script> = (0..dice.random_range(0..6))
         .map(|_| Script {
-            speed: 5.0,
+            speed: 10.0,
             deaf: dice.random_bool(0.2),
             delay: Duration::from_millis(dice.random_range(0..100)),
             fault: dice

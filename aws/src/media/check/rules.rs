@@ -198,10 +198,11 @@ impl Rules {
     }
 
     fn note_lengths(&mut self, folder: &str, playlist: &MediaPlaylist) {
+        let length = playlist.duration();
         for (uri, own) in playlist.named() {
             let named = self.named.entry(format!("{folder}/{uri}")).or_default();
             named.own = own;
-            named.longest_playlist = named.longest_playlist.max(playlist.duration());
+            named.longest_playlist = named.longest_playlist.max(length);
         }
     }
 
