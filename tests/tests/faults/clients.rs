@@ -80,7 +80,7 @@ impl Client {
             "input": input,
             "output": {
                 "segment_duration": 1,
-                "dvr_window": 6,
+                "time_shift_buffer_depth": 6,
                 "video_outputs": [{"label": LABELS[0], "width": 320, "height": 180, "bitrate": "200k", "gop_size": 1}],
                 "audio_outputs": [{"label": LABELS[1]}],
             },

@@ -142,7 +142,9 @@ fn run_one(settings: Settings) -> Result<(), String> {
             .start_paused(true)
             .build()
             .unwrap();
-        runtime.block_on(world::run(settings))
+        let world = std::panic::AssertUnwindSafe(|| runtime.block_on(world::run(settings)));
+        std::panic::catch_unwind(world)
+            .unwrap_or_else(|_| vec!["it panicked: see above".to_owned()])
     });
     if wrong.is_empty() {
         return Ok(());

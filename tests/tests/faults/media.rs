@@ -13,7 +13,7 @@ use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{
     CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta,
-    ObjectStore, PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
+    ObjectStore, ObjectStoreExt, PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
 use rand::RngExt;
 use tokio::runtime::Handle;
@@ -45,14 +45,31 @@ impl Shore {
         }
     }
 
-    /// The store as one component reaches it.
+    /// The store as a worker reaches it.
     pub fn view(&self, dice: Dice, weather: Weather) -> MediaStores {
+        self.viewed(dice, weather, false)
+    }
+
+    /// The same for a scheduler: what it deletes is all of a channel.
+    pub fn view_of_scheduler(&self, dice: Dice, weather: Weather) -> MediaStores {
+        self.viewed(dice, weather, true)
+    }
+
+    fn viewed(&self, dice: Dice, weather: Weather, deletes_channels: bool) -> MediaStores {
         let view = View {
             shore: self.clone(),
             dice,
             weather,
+            deletes_channels,
         };
         MediaStores::only(MediaStore::new(Arc::new(view)))
+    }
+
+    /// Deletes one object of a whole channel.
+    async fn delete_with_channel(&self, location: Path) -> Result<Path> {
+        self.memory.delete(&location).await?;
+        self.checked.rules().forget(location.as_ref());
+        Ok(location)
     }
 
     /// What lies under this folder.
@@ -71,6 +88,7 @@ struct View {
     shore: Shore,
     dice: Dice,
     weather: Weather,
+    deletes_channels: bool,
 }
 
 /// What happens to a call.
@@ -185,10 +203,14 @@ impl ObjectStore for View {
             .then(move |location| {
                 let this = this.clone();
                 async move {
-                    let (checked, location) = (this.shore.checked.clone(), location?);
+                    let (shore, location) = (this.shore.clone(), location?);
+                    let deletes_channels = this.deletes_channels;
                     let delete = async move {
+                        if deletes_channels {
+                            return shore.delete_with_channel(location).await;
+                        }
                         let one = futures::stream::iter([Ok(location)]).boxed();
-                        let deleted = checked.delete_stream(one).next().await;
+                        let deleted = shore.checked.delete_stream(one).next().await;
                         deleted.unwrap_or_else(|| Err(injected()))
                     };
                     this.meet("delete", delete).await

@@ -136,7 +136,7 @@ impl World {
                 store: database.store(Dice::new(seed, &format!("{who} database")), weather.clone()),
                 queue: Arc::new(post.of(Dice::new(seed, &format!("{who} post")))),
                 launcher: fleet.clone(),
-                media: shore.view(Dice::new(seed, &format!("{who} media")), weather),
+                media: shore.view_of_scheduler(Dice::new(seed, &format!("{who} media")), weather),
                 timing: TIMING,
                 max_workers: Some(max_workers),
                 one_size,
