@@ -3,12 +3,16 @@
 //!
 //! No decision compares clocks: liveness is "the beat moved between looks".
 
+mod standby;
+
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use crate::job::{Desired, Job, JobState, Reason, ReasonCode};
 use crate::message::Watch;
 use crate::worker::{Worker, WorkerState};
+
+pub use standby::Standbys;
 
 /// The protocol's times.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -236,9 +240,13 @@ pub enum OnSweepWorker {
     Leave,
     /// Its beat has moved since the last sweep: note it.
     NoteBeat,
-    /// It has not, or the worker serves nobody: close it.
+    /// It has not, and the worker serves nobody: close it.
     Close,
 }
+
+/// Sweeps, one a minute, that a standby may take to boot: the launch deadline
+/// of a worker that nobody watches.
+const STANDBY_BOOT_SWEEPS: u32 = 3;
 
 /// Decides on an open worker in a sweep, with the job it is booked for.
 pub fn on_sweep_worker(worker: &Worker, job: Option<&Job>) -> OnSweepWorker {
@@ -247,7 +255,11 @@ pub fn on_sweep_worker(worker: &Worker, job: Option<&Job>) -> OnSweepWorker {
     {
         return OnSweepWorker::Leave;
     }
-    if worker.swept_beat == Some(worker.beat) {
+    let patience = match (worker.state, &worker.booking) {
+        (WorkerState::Booting, None) => STANDBY_BOOT_SWEEPS,
+        _ => 1,
+    };
+    if worker.still_for_sweeps() >= patience {
         OnSweepWorker::Close
     } else {
         OnSweepWorker::NoteBeat

@@ -24,6 +24,8 @@ pub struct Worker {
     pub beat: u64,
     /// The beat that the last sweep saw.
     pub swept_beat: Option<u64>,
+    /// How many sweeps in a row before that one had seen it there too.
+    pub swept_still: u32,
     /// What `WorkerLauncher::stop` needs to end it: task ARN or process id.
     pub task: Option<String>,
     /// The numbers of the attempt it runs.
@@ -103,10 +105,21 @@ impl Worker {
             booking,
             beat: 0,
             swept_beat: None,
+            swept_still: 0,
             task: None,
             stats: None,
             created_at: now,
             updated_at: now,
+        }
+    }
+
+    /// For how many sweeps, with one that sees it now, its beat has stood
+    /// still.
+    pub fn still_for_sweeps(&self) -> u32 {
+        if self.swept_beat == Some(self.beat) {
+            self.swept_still + 1
+        } else {
+            0
         }
     }
 }

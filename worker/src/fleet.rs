@@ -39,6 +39,16 @@ enum Found {
     Leave,
 }
 
+/// Whether a worker that has been idle for too long is needed.
+enum Spare {
+    /// It was not, and has left.
+    Left,
+    /// It is kept warm.
+    Kept,
+    /// Things have moved: look again.
+    Unclear,
+}
+
 impl Member {
     /// Registers, serves, and returns when the worker is to end.
     ///
@@ -92,7 +102,7 @@ impl Member {
     }
 
     async fn wait_for_booking(&self) -> anyhow::Result<Found> {
-        let idle_since = Instant::now();
+        let mut idle_since = Instant::now();
         let mut look = tokio::time::interval(LOOK_EVERY);
         let mut next_beat = Instant::now();
         loop {
@@ -100,12 +110,17 @@ impl Member {
                 () = self.leaving.cancelled() => return Ok(Found::Leave),
                 _ = look.tick() => {}
             }
-            if idle_since.elapsed() >= self.config.idle_timeout {
-                tracing::info!("idle for too long: leaving");
-                return Ok(Found::Leave);
+            let beats = Instant::now() >= next_beat;
+            if beats && idle_since.elapsed() >= self.config.idle_timeout {
+                match self.leave_if_spare().await {
+                    Ok(Spare::Left) => return Ok(Found::Leave),
+                    Ok(Spare::Kept) => idle_since = Instant::now(),
+                    Ok(Spare::Unclear) => {}
+                    Err(error) => tracing::warn!(%error, "could not ask to leave"),
+                }
             }
             let id = &self.config.id;
-            let record = if Instant::now() >= next_beat {
+            let record = if beats {
                 next_beat = Instant::now() + self.config.timing.beat_interval();
                 self.store.beat(id, &Expected::Open, None).await.map(Some)
             } else {
@@ -130,6 +145,44 @@ impl Member {
         }
     }
 
+    /// Leaves the fleet, unless it is one of those that are kept warm. Of two
+    /// that have counted each other one leaves, the other counts again.
+    async fn leave_if_spare(&self) -> Result<Spare, StoreError> {
+        let fleet = self.store.fleet().await?;
+        let Some(record) = self.store.worker(&self.config.id).await? else {
+            return Ok(Spare::Left);
+        };
+        if !matches!(record.state, WorkerState::Idle) {
+            return Ok(Spare::Unclear);
+        }
+        let close = WorkerChange::Close {
+            worker: record.id.clone(),
+            seen_beat: Some(record.beat),
+        };
+        let now = Timestamp::now();
+        let left = match fleet.standbys {
+            None => self.store.commit_worker(close, now).await,
+            Some(standbys) => {
+                // Itself too is among those that are found.
+                let limit = usize::try_from(standbys.min_idle + 1).unwrap_or(usize::MAX);
+                let others = self.store.spare_workers(standbys.size, limit).await?;
+                if !standbys.can_spare(&record, &others) {
+                    return Ok(Spare::Kept);
+                }
+                self.store.commit_counted(close, fleet.counted, now).await
+            }
+        };
+        match left {
+            Ok(()) => {
+                tracing::info!("idle for too long: leaving");
+                Ok(Spare::Left)
+            }
+            Err(CommitError::Store(error)) => Err(error),
+            // Booked in this moment, or another one has left in it.
+            Err(_) => Ok(Spare::Unclear),
+        }
+    }
+
     /// Leaves the fleet. Booked at the last moment, the worker is found dead
     /// by its watch at once: its process ends here.
     async fn leave(&self) -> anyhow::Result<()> {
@@ -150,3 +203,6 @@ impl Member {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -46,8 +46,6 @@ pub enum WorkerChange {
     },
 }
 
-/// Key of the fleet's counter in the table of workers.
-const FLEET: &str = "fleet";
 /// How long the record of a worker that has left is kept, in seconds.
 const CLOSED_KEPT_SECONDS: i64 = 24 * 3600;
 
@@ -66,7 +64,7 @@ impl Store {
         let now = transition.job.updated_at;
         let mut items = vec![self.job_update(transition)?, self.event_put(transition)?];
         items.extend(self.worker_update(&worker, now)?);
-        if let Some(counter) = self.fleet_update(&worker) {
+        if let Some(counter) = self.fleet_update(&worker, None) {
             items.push(counter);
         }
         let sent = self
@@ -85,7 +83,7 @@ impl Store {
         }
     }
 
-    /// A worker leaves the fleet, or a standby comes into it, without a job.
+    /// A worker leaves the fleet, or comes into it, without a job.
     ///
     /// # Errors
     /// As [`Store::commit`].
@@ -94,10 +92,34 @@ impl Store {
         worker: WorkerChange,
         now: Timestamp,
     ) -> Result<(), CommitError> {
+        self.commit_worker_if(worker, None, now).await
+    }
+
+    /// The same by a count of the idle workers: on condition that nobody has
+    /// decided by one since `counted` was read ([`super::Fleet::counted`]).
+    ///
+    /// # Errors
+    /// As [`Store::commit`]; [`CommitError::FleetFull`] also where somebody
+    /// has: count again.
+    pub async fn commit_counted(
+        &self,
+        worker: WorkerChange,
+        counted: u64,
+        now: Timestamp,
+    ) -> Result<(), CommitError> {
+        self.commit_worker_if(worker, Some(counted), now).await
+    }
+
+    async fn commit_worker_if(
+        &self,
+        worker: WorkerChange,
+        counted: Option<u64>,
+        now: Timestamp,
+    ) -> Result<(), CommitError> {
         let items = self
             .worker_update(&worker, now)?
             .into_iter()
-            .chain(self.fleet_update(&worker));
+            .chain(self.fleet_update(&worker, counted));
         let sent = self
             .client
             .transact_write_items()
@@ -217,40 +239,6 @@ impl Store {
         };
         let update = update.build().map_err(misbuilt)?;
         Ok(Some(TransactWriteItem::builder().update(update).build()))
-    }
-
-    /// The fleet's counter, which makes its limit hold under any race.
-    fn fleet_update(&self, change: &WorkerChange) -> Option<TransactWriteItem> {
-        let update = Update::builder()
-            .table_name(&self.tables.workers)
-            .set_key(Some(key("worker_id", FLEET)))
-            .update_expression("ADD live :one");
-        let update = match change {
-            WorkerChange::Launch {
-                max_workers: Some(0),
-                ..
-            } => update
-                .expression_attribute_values(":one", n(1))
-                .condition_expression("attribute_exists(never)"),
-            WorkerChange::Launch {
-                max_workers: Some(max),
-                ..
-            } => update
-                .expression_attribute_values(":one", n(1))
-                .expression_attribute_values(":max", n(max))
-                .condition_expression("attribute_not_exists(live) OR live < :max"),
-            WorkerChange::Launch {
-                max_workers: None, ..
-            } => update.expression_attribute_values(":one", n(1)),
-            WorkerChange::Close { .. } => update.expression_attribute_values(":one", n(-1)),
-            WorkerChange::None | WorkerChange::Book { .. } | WorkerChange::Release { .. } => {
-                return None;
-            }
-        };
-        update
-            .build()
-            .ok()
-            .map(|update| TransactWriteItem::builder().update(update).build())
     }
 }
 

@@ -4,7 +4,7 @@ use aws_sdk_dynamodb::types::{DeleteRequest, WriteRequest};
 use domain::event::Event;
 use domain::ids::JobId;
 
-use super::item::{event, n, readable, s};
+use super::item::{Item, event, n, readable, s};
 use super::{Store, StoreError};
 
 /// DynamoDB's limit of one BatchWriteItem.
@@ -21,7 +21,7 @@ impl Store {
         after: u64,
         limit: u32,
     ) -> Result<Vec<Event>, StoreError> {
-        let page = self
+        let query = self
             .client
             .query()
             .table_name(&self.tables.events)
@@ -29,33 +29,46 @@ impl Store {
             .key_condition_expression("job_id = :job AND seq > :after")
             .expression_attribute_values(":job", s(job.as_str()))
             .expression_attribute_values(":after", n(after))
-            .limit(i32::try_from(limit).unwrap_or(i32::MAX))
-            .send()
-            .await
-            .map_err(StoreError::of)?;
-        Ok(readable(page.items().iter().map(event)))
+            .limit(i32::try_from(limit).unwrap_or(i32::MAX));
+        // To the end or to as many as asked for: what can't be read hides
+        // nothing that comes after it.
+        let mut items = query.into_paginator().items().send();
+        let mut events = Vec::new();
+        while events.len() < limit as usize
+            && let Some(item) = items.next().await
+        {
+            let item = item.map_err(StoreError::of)?;
+            events.extend(readable(std::iter::once(event(&item))));
+        }
+        Ok(events)
     }
 
-    /// Removes the whole history of a job that was deleted.
+    /// Removes the whole history of a job that was deleted, also what can't be
+    /// read of it.
     pub(super) async fn delete_events(&self, job: &JobId) -> Result<(), StoreError> {
-        let mut after = 0;
-        loop {
-            let events = self.events(job, after, 100).await?;
-            let Some(last) = events.last() else {
-                return Ok(());
-            };
-            after = last.seq;
-            for batch in events.chunks(BATCH) {
+        let mut pages = self
+            .client
+            .query()
+            .table_name(&self.tables.events)
+            .consistent_read(true)
+            .key_condition_expression("job_id = :job")
+            .expression_attribute_values(":job", s(job.as_str()))
+            .projection_expression("job_id, seq")
+            .into_paginator()
+            .send();
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(StoreError::of)?;
+            for batch in page.items().chunks(BATCH) {
                 self.delete_batch(batch).await?;
             }
         }
+        Ok(())
     }
 
-    async fn delete_batch(&self, batch: &[Event]) -> Result<(), StoreError> {
-        let deletes = batch.iter().filter_map(|event| {
+    async fn delete_batch(&self, keys: &[Item]) -> Result<(), StoreError> {
+        let deletes = keys.iter().filter_map(|key| {
             DeleteRequest::builder()
-                .key("job_id", s(event.job_id.as_str()))
-                .key("seq", n(event.seq))
+                .set_key(Some(key.clone()))
                 .build()
                 .ok()
         });

@@ -145,6 +145,9 @@ pub(super) fn worker(item: &Item) -> Result<Worker, StoreError> {
         booking,
         beat: number(item, "beat").ok_or_else(|| unreadable(&id, "no beat"))?,
         swept_beat: number(item, "swept_beat"),
+        swept_still: number(item, "swept_still")
+            .and_then(|sweeps| u32::try_from(sweeps).ok())
+            .unwrap_or_default(),
         task: string(item, "task").map(ToOwned::to_owned),
         stats,
         created_at: time("created_at")?,

@@ -14,18 +14,26 @@
 mod commit;
 mod error;
 mod events;
+mod find;
+mod fleet;
 mod item;
 mod jobs;
+mod list;
 mod tables;
+#[cfg(any(test, feature = "test-util"))]
+pub mod testing;
 mod workers;
 
 use aws_sdk_dynamodb::Client;
 
 pub use commit::WorkerChange;
 pub use error::{CommitError, StoreError};
-pub use jobs::{Created, Idempotency, JobPage, StoredJob};
+pub use find::WorkerPage;
+pub use fleet::Fleet;
+pub use jobs::{Created, Idempotency, StoredJob};
+pub use list::JobPage;
 pub use tables::TableNames;
-pub use workers::{Expected, WorkerPage};
+pub use workers::Expected;
 
 /// The records, behind the domain's words.
 #[derive(Debug, Clone)]

@@ -1,16 +1,13 @@
-//! Workers: register, beat, find idle ones, list.
+//! Workers: register, beat, leave.
 
-use std::collections::BTreeSet;
-
-use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes, ReturnValue};
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
 use domain::ids::WorkerId;
-use domain::job::Stats;
-use domain::spec::WorkerSize;
+use domain::job::{Job, Stats};
 use domain::worker::{Booking, Worker, WorkerState};
 use jiff::Timestamp;
 
-use super::item::{doc, n, readable, s, string, worker};
-use super::tables::{BY_STATE, IDLE, key};
+use super::item::{doc, n, s, worker};
+use super::tables::key;
 use super::{Store, StoreError};
 
 /// What a worker believes of itself when it beats.
@@ -20,15 +17,6 @@ pub enum Expected {
     Open,
     /// That it is still booked for this.
     Booked(Booking),
-}
-
-/// A page of workers, by id.
-#[derive(Debug, Clone, PartialEq)]
-pub struct WorkerPage {
-    /// The workers that can be read.
-    pub workers: Vec<Worker>,
-    /// The last of the page; `None`: no more come after it.
-    pub next: Option<WorkerId>,
 }
 
 impl Store {
@@ -47,6 +35,24 @@ impl Store {
             .await
             .map_err(StoreError::of)?;
         got.item().map(worker).transpose()
+    }
+
+    /// The worker a job is booked on. A record that can't be read is as good as
+    /// none: nobody must be stuck with it.
+    ///
+    /// # Errors
+    /// [`StoreError`], but never [`StoreError::Unreadable`].
+    pub async fn worker_of(&self, job: &Job) -> Result<Option<Worker>, StoreError> {
+        let Some(id) = &job.worker_id else {
+            return Ok(None);
+        };
+        match self.worker(id).await {
+            Err(error @ StoreError::Unreadable { .. }) => {
+                tracing::error!(job_id = %job.id, %error, "poison");
+                Ok(None)
+            }
+            read => read,
+        }
     }
 
     /// The launched worker is there: `booting` becomes `booked` or `idle`.
@@ -155,15 +161,19 @@ impl Store {
         self.update_worker(id, update, condition, values).await
     }
 
-    /// Notes the beat that a sweep saw.
+    /// Notes that a sweep has seen a worker at its beat.
     ///
     /// # Errors
     /// [`StoreError::Conflict`]: it has moved on meanwhile.
-    pub async fn note_beat(&self, id: &WorkerId, beat: u64) -> Result<(), StoreError> {
-        let values = [(":beat", n(beat))];
+    pub async fn note_beat(&self, seen: &Worker) -> Result<(), StoreError> {
+        let values = [
+            (":beat", n(seen.beat)),
+            (":still", n(seen.still_for_sweeps())),
+        ];
+        let update = "SET swept_beat = :beat, swept_still = :still";
         // `#state` must occur in an expression that names it.
         let condition = "beat = :beat AND attribute_exists(#state)";
-        self.update_worker(id, "SET swept_beat = :beat", condition, values)
+        self.update_worker(&seen.id, update, condition, values)
             .await?;
         Ok(())
     }
@@ -191,191 +201,4 @@ impl Store {
             .map_err(StoreError::of)?;
         worker(updated.attributes().unwrap_or(&Default::default()))
     }
-
-    /// Up to `limit` idle workers of this size, in index order from the id
-    /// `from` on, then from the start: schedulers that begin at random points
-    /// seldom meet. At most two queries, however large the fleet.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn idle_workers(
-        &self,
-        size: WorkerSize,
-        from: &WorkerId,
-        limit: usize,
-    ) -> Result<Vec<WorkerId>, StoreError> {
-        let mut ids = self.idle_page(size, from, ">=", limit).await?;
-        if ids.len() < limit {
-            let left = limit - ids.len();
-            ids.extend(self.idle_page(size, from, "<", left).await?);
-        }
-        Ok(ids)
-    }
-
-    async fn idle_page(
-        &self,
-        size: WorkerSize,
-        from: &WorkerId,
-        side: &str,
-        limit: usize,
-    ) -> Result<Vec<WorkerId>, StoreError> {
-        let page = self
-            .client
-            .query()
-            .table_name(&self.tables.workers)
-            .index_name(IDLE)
-            .key_condition_expression(format!("idle = :size AND worker_id {side} :from"))
-            .expression_attribute_values(":size", s(size.as_str()))
-            .expression_attribute_values(":from", s(from.as_str()))
-            .limit(i32::try_from(limit).unwrap_or(i32::MAX))
-            .send()
-            .await
-            .map_err(StoreError::of)?;
-        let ids = page
-            .items()
-            .iter()
-            .filter_map(|item| string(item, "worker_id"));
-        Ok(ids.filter_map(WorkerId::parse).collect())
-    }
-
-    /// Every worker in these states.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn workers(&self, states: &[WorkerState]) -> Result<Vec<Worker>, StoreError> {
-        let pages = states.iter().map(|state| self.worker_ids_in(*state));
-        // The index lags behind the table: a worker may stand in two states at once.
-        let ids: BTreeSet<String> = futures::future::try_join_all(pages)
-            .await?
-            .into_iter()
-            .flatten()
-            .collect();
-        self.workers_by_id(ids).await
-    }
-
-    /// Up to `limit` workers that count against the fleet's limit, by id, all
-    /// after `after`.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn open_workers(
-        &self,
-        limit: usize,
-        after: Option<&WorkerId>,
-    ) -> Result<WorkerPage, StoreError> {
-        let pages = WorkerState::OPEN
-            .iter()
-            .map(|state| self.worker_id_page(*state, limit + 1, after));
-        let ids: BTreeSet<String> = futures::future::try_join_all(pages)
-            .await?
-            .into_iter()
-            .flatten()
-            .collect();
-        let next = match ids.len() > limit {
-            true => ids.iter().nth(limit - 1).and_then(|id| WorkerId::parse(id)),
-            false => None,
-        };
-        let page = ids.into_iter().take(limit).collect();
-        Ok(WorkerPage {
-            workers: self.workers_by_id(page).await?,
-            next,
-        })
-    }
-
-    async fn worker_id_page(
-        &self,
-        state: WorkerState,
-        limit: usize,
-        after: Option<&WorkerId>,
-    ) -> Result<Vec<String>, StoreError> {
-        let page = self
-            .client
-            .query()
-            .table_name(&self.tables.workers)
-            .index_name(BY_STATE)
-            .key_condition_expression("#state = :state AND worker_id > :after")
-            .expression_attribute_names("#state", "state")
-            .expression_attribute_values(":state", s(state.as_str()))
-            // Every id sorts after "!".
-            .expression_attribute_values(":after", s(after.map_or("!", WorkerId::as_str)))
-            .limit(i32::try_from(limit).unwrap_or(i32::MAX))
-            .send()
-            .await
-            .map_err(StoreError::of)?;
-        let ids = page
-            .items()
-            .iter()
-            .filter_map(|item| string(item, "worker_id"));
-        Ok(ids.map(ToOwned::to_owned).collect())
-    }
-
-    /// The workers with these ids, as far as they are there; one call for
-    /// each hundred. The newest beat may be missing.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn workers_with_ids(
-        &self,
-        ids: impl IntoIterator<Item = &WorkerId>,
-    ) -> Result<Vec<Worker>, StoreError> {
-        let ids = ids.into_iter().map(|id| id.as_str().to_owned());
-        self.workers_by_id(ids.collect()).await
-    }
-
-    async fn worker_ids_in(&self, state: WorkerState) -> Result<Vec<String>, StoreError> {
-        let mut pages = self
-            .client
-            .query()
-            .table_name(&self.tables.workers)
-            .index_name(BY_STATE)
-            .key_condition_expression("#state = :state")
-            .expression_attribute_names("#state", "state")
-            .expression_attribute_values(":state", s(state.as_str()))
-            .into_paginator()
-            .items()
-            .send();
-        let mut ids = Vec::new();
-        while let Some(item) = pages.next().await {
-            let item = item.map_err(StoreError::of)?;
-            ids.extend(string(&item, "worker_id").map(ToOwned::to_owned));
-        }
-        Ok(ids)
-    }
-
-    async fn workers_by_id(&self, ids: BTreeSet<String>) -> Result<Vec<Worker>, StoreError> {
-        let ids: Vec<String> = ids.into_iter().collect();
-        let mut workers = Vec::with_capacity(ids.len());
-        for batch in ids.chunks(BATCH) {
-            workers.extend(self.worker_batch(batch).await?);
-        }
-        Ok(workers)
-    }
-
-    async fn worker_batch(&self, ids: &[String]) -> Result<Vec<Worker>, StoreError> {
-        let table = &self.tables.workers;
-        let mut workers = Vec::with_capacity(ids.len());
-        let mut keys: Vec<_> = ids.iter().map(|id| key("worker_id", id)).collect();
-        while !keys.is_empty() {
-            let wanted = KeysAndAttributes::builder()
-                .set_keys(Some(keys))
-                .build()
-                .map_err(|error| StoreError::Unavailable(error.to_string()))?;
-            let got = self
-                .client
-                .batch_get_item()
-                .request_items(table, wanted)
-                .send()
-                .await
-                .map_err(StoreError::of)?;
-            let items = got.responses().and_then(|tables| tables.get(table));
-            workers.extend(readable(items.into_iter().flatten().map(worker)));
-            // A busy table answers part of a batch.
-            let left = got.unprocessed_keys().and_then(|tables| tables.get(table));
-            keys = left.map(|left| left.keys().to_vec()).unwrap_or_default();
-        }
-        Ok(workers)
-    }
 }
-
-/// DynamoDB's limit of one BatchGetItem.
-const BATCH: usize = 100;

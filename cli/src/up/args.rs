@@ -27,6 +27,9 @@ pub struct UpArgs {
     /// How many jobs may run at the same time
     #[arg(long, value_name = "N", default_value_t = 8)]
     pub max_workers: u64,
+    /// How many idle workers are kept warm, so that a job starts at once
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub min_idle: u64,
     /// How long a worker may be silent before its job goes to another
     #[arg(long, value_name = "SECONDS", default_value = "8", value_parser = lease)]
     pub lease: Duration,

@@ -103,6 +103,7 @@ async fn serve(args: &UpArgs) -> anyhow::Result<()> {
         media: MediaStores::open(media_url.as_str(), &[])?,
         timing: args.timing(),
         max_workers: Some(args.max_workers),
+        min_idle: args.min_idle,
         // Any process of this machine can run any job.
         one_size: Some(WorkerSize::Small),
     });

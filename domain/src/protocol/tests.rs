@@ -305,6 +305,23 @@ fn the_sweep_schedules_what_waits_and_restarts_chains_that_stand() {
     }
 }
 
+/// Nobody watches its launch: the sweep has the launch deadline's patience.
+#[test]
+fn a_standby_may_take_its_time_to_boot() {
+    let (_, worker) = served();
+    let mut standby = Worker {
+        booking: None,
+        ..booting(&worker)
+    };
+    let mut sweeps = 0;
+    while on_sweep_worker(&standby, None) == OnSweepWorker::NoteBeat {
+        standby.swept_still = standby.still_for_sweeps();
+        standby.swept_beat = Some(standby.beat);
+        sweeps += 1;
+    }
+    assert_eq!(sweeps, 3, "three minutes, and closed by the next sweep");
+}
+
 #[test]
 fn the_sweep_leaves_serving_workers_and_closes_still_ones() {
     let (job, worker) = served();

@@ -2,6 +2,7 @@
 //! body. Whatever can't be read is answered with a problem that names it.
 
 use std::error::Error;
+use std::sync::Arc;
 
 use aws::store::Idempotency;
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
@@ -15,6 +16,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
+use super::Api;
 use super::problem::Problem;
 
 /// The largest request body, in bytes. The sample has 1 KiB, the largest
@@ -39,6 +41,31 @@ impl<S: Send + Sync> FromRequestParts<S> for JobPath {
         text.and_then(|text| JobId::parse(&text))
             .map(Self)
             .ok_or_else(no_job)
+    }
+}
+
+/// A call about one job that takes no parameters.
+pub struct JobCall {
+    /// The API.
+    pub api: Arc<Api>,
+    /// The job in the path.
+    pub id: JobId,
+    /// Where the client reached the API.
+    pub host: Host,
+}
+
+impl FromRequestParts<Arc<Api>> for JobCall {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, Problem> {
+        let JobPath(id) = JobPath::from_request_parts(parts, api).await?;
+        Parameters::<NoParameters>::from_request_parts(parts, api).await?;
+        let Ok(host) = Host::from_request_parts(parts, api).await;
+        Ok(Self {
+            api: Arc::clone(api),
+            id,
+            host,
+        })
     }
 }
 

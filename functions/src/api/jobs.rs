@@ -1,14 +1,10 @@
 //! One job: read it, give it another spec.
 
-use std::sync::Arc;
-
 use axum::Json;
-use axum::extract::State;
 use domain::ids::JobId;
 use domain::job::Change;
 
-use super::Api;
-use super::extract::{Body, Host, JobPath, NoParameters, Parameters};
+use super::extract::{Body, JobCall};
 use super::openapi::SpecBody;
 use super::problem::{PROBLEM_JSON, Problem};
 use super::view::JobView;
@@ -25,12 +21,7 @@ use super::view::JobView;
         (status = 404, description = "No such job", body = Problem, content_type = PROBLEM_JSON),
     )
 )]
-pub(super) async fn get(
-    State(api): State<Arc<Api>>,
-    JobPath(id): JobPath,
-    _: Parameters<NoParameters>,
-    host: Host,
-) -> Result<Json<JobView>, Problem> {
+pub(super) async fn get(JobCall { api, id, host }: JobCall) -> Result<Json<JobView>, Problem> {
     let job = api.job(&id).await?;
     Ok(Json(api.view(&job, &host).await?))
 }
@@ -46,16 +37,13 @@ pub(super) async fn get(
     responses(
         (status = 200, body = JobView),
         (status = 404, description = "No such job", body = Problem, content_type = PROBLEM_JSON),
-        (status = 409, description = "The job has not ended: stop it first", body = Problem, content_type = PROBLEM_JSON),
+        (status = 409, description = "The job has not ended: stop it first; or its playlists are still being ended, and it would move to another bucket", body = Problem, content_type = PROBLEM_JSON),
         (status = 413, description = "The body is too large", body = Problem, content_type = PROBLEM_JSON),
         (status = 422, description = "The spec has faults: all of them, each with a JSON pointer", body = Problem, content_type = PROBLEM_JSON),
     )
 )]
 pub(super) async fn replace_spec(
-    State(api): State<Arc<Api>>,
-    JobPath(id): JobPath,
-    _: Parameters<NoParameters>,
-    host: Host,
+    JobCall { api, id, host }: JobCall,
     Body(body): Body,
 ) -> Result<Json<JobView>, Problem> {
     let (api, spec) = (&*api, &api.read_spec(&body)?);

@@ -84,10 +84,7 @@ impl Playback {
 impl Api {
     /// A job as its owner sees it, with live stats.
     async fn view(&self, job: &Job, host: &extract::Host) -> Result<JobView, Problem> {
-        let worker = match &job.worker_id {
-            Some(id) => self.store.worker(id).await?,
-            None => None,
-        };
+        let worker = self.store.worker_of(job).await?;
         let base = self.settings.playback.base(host);
         let warning = self.settings.policy.warning(&job.spec);
         JobView::new(job, worker.as_ref(), Reader::Owner, &base, Timestamp::now())

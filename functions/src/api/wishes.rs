@@ -1,15 +1,11 @@
 //! What a client wants of a job now: on air, held, off; and a new key.
 
-use std::sync::Arc;
-
 use axum::Json;
-use axum::extract::State;
 use axum::http::StatusCode;
 use domain::ids::{JobId, StreamKey};
 use domain::job::{Change, Desired};
 
-use super::Api;
-use super::extract::{Host, JobPath, NoParameters, Parameters};
+use super::extract::JobCall;
 use super::problem::{PROBLEM_JSON, Problem};
 use super::view::JobView;
 
@@ -17,7 +13,7 @@ use super::view::JobView;
 type Answer = Result<(StatusCode, Json<JobView>), Problem>;
 
 /// Sets what is wanted of a job. Repeating a wish changes nothing.
-async fn wish(api: &Api, id: &JobId, host: &Host, desired: Desired) -> Answer {
+async fn wish(JobCall { api, id, host }: &JobCall, desired: Desired) -> Answer {
     let change = match desired {
         Desired::Stop => Change::RequestStop,
         Desired::Pause => Change::RequestPause,
@@ -56,13 +52,8 @@ async fn wish(api: &Api, id: &JobId, host: &Host, desired: Desired) -> Answer {
         (status = 404, description = "No such job", body = Problem, content_type = PROBLEM_JSON),
     )
 )]
-pub(super) async fn stop(
-    State(api): State<Arc<Api>>,
-    JobPath(id): JobPath,
-    _: Parameters<NoParameters>,
-    host: Host,
-) -> Answer {
-    wish(&api, &id, &host, Desired::Stop).await
+pub(super) async fn stop(call: JobCall) -> Answer {
+    wish(&call, Desired::Stop).await
 }
 
 /// Holds a job: its worker, ingest address and playlists are kept.
@@ -78,13 +69,8 @@ pub(super) async fn stop(
         (status = 409, description = "It is ended or stopping", body = Problem, content_type = PROBLEM_JSON),
     )
 )]
-pub(super) async fn pause(
-    State(api): State<Arc<Api>>,
-    JobPath(id): JobPath,
-    _: Parameters<NoParameters>,
-    host: Host,
-) -> Answer {
-    wish(&api, &id, &host, Desired::Pause).await
+pub(super) async fn pause(call: JobCall) -> Answer {
+    wish(&call, Desired::Pause).await
 }
 
 /// Brings a held or ended job back on air, under the same stream key and
@@ -101,13 +87,8 @@ pub(super) async fn pause(
         (status = 409, description = "It is stopping: wait until it has stopped; or it is being deleted", body = Problem, content_type = PROBLEM_JSON),
     )
 )]
-pub(super) async fn resume(
-    State(api): State<Arc<Api>>,
-    JobPath(id): JobPath,
-    _: Parameters<NoParameters>,
-    host: Host,
-) -> Answer {
-    wish(&api, &id, &host, Desired::Run).await
+pub(super) async fn resume(call: JobCall) -> Answer {
+    wish(&call, Desired::Run).await
 }
 
 /// Gives a job another stream key; a publisher on the old one is cut.
@@ -122,10 +103,7 @@ pub(super) async fn resume(
     )
 )]
 pub(super) async fn rotate_stream_key(
-    State(api): State<Arc<Api>>,
-    JobPath(id): JobPath,
-    _: Parameters<NoParameters>,
-    host: Host,
+    JobCall { api, id, host }: JobCall,
 ) -> Result<Json<JobView>, Problem> {
     let api = &*api;
     let job = api

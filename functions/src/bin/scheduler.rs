@@ -21,6 +21,7 @@ struct Config {
     buckets: Vec<String>,
     timing: Timing,
     max_workers: Option<u64>,
+    min_idle: u64,
     ecs: EcsSettings,
 }
 
@@ -34,6 +35,7 @@ impl Config {
             buckets: list("EZLIVE_BUCKETS"),
             timing: timing()?,
             max_workers: (max_workers > 0).then_some(max_workers),
+            min_idle: parsed("EZLIVE_MIN_IDLE", 0)?,
             ecs: EcsSettings {
                 cluster: required("EZLIVE_ECS_CLUSTER")?,
                 task_definition: required("EZLIVE_TASK_DEFINITION")?,
@@ -73,6 +75,7 @@ async fn main() -> Result<(), Error> {
         media: MediaStores::open(&config.store_url, &config.buckets)?,
         timing: config.timing,
         max_workers: config.max_workers,
+        min_idle: config.min_idle,
         one_size: None,
     };
     let scheduler = &scheduler;

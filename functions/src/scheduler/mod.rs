@@ -6,6 +6,7 @@
 //! carried out just now comes again.
 
 mod place;
+mod standby;
 mod stop;
 mod sweep;
 mod watch;
@@ -16,13 +17,13 @@ use std::time::Duration;
 use aws::launcher::WorkerLauncher;
 use aws::media::MediaStores;
 use aws::queue::{JobQueue, QueueError};
-use aws::store::{CommitError, Store, StoreError};
+use aws::store::{CommitError, Store, StoreError, WorkerChange};
 use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
+use domain::ids::WorkerId;
 use domain::job::{Change, IllegalChange, Job, Transition};
 use domain::message::Message;
 use domain::protocol::Timing;
 use domain::spec::WorkerSize;
-use domain::worker::Worker;
 use jiff::Timestamp;
 use place::Try;
 use thiserror::Error;
@@ -41,6 +42,8 @@ pub struct Scheduler {
     pub timing: Timing,
     /// How many workers there may be; `None`: no limit.
     pub max_workers: Option<u64>,
+    /// How many idle workers are kept warm, within that limit.
+    pub min_idle: u64,
     /// The one size that all workers have, as on one machine, where each can
     /// use all of it; `None`: each has that of the job it is launched for.
     pub one_size: Option<WorkerSize>,
@@ -161,24 +164,31 @@ impl Scheduler {
         }
     }
 
-    /// The worker a job is booked on. A record that can't be read is as good
-    /// as none: the job must not be stuck with it.
-    async fn worker_of(&self, job: &Job) -> Result<Option<Worker>, StoreError> {
-        let Some(id) = &job.worker_id else {
-            return Ok(None);
-        };
-        match self.store.worker(id).await {
-            Err(error @ StoreError::Unreadable { .. }) => {
-                tracing::error!(job_id = %job.id, %error, "poison");
-                Ok(None)
-            }
-            read => read,
-        }
-    }
-
     /// The size of worker that a job is placed on.
     fn size_for(&self, job: &Job) -> WorkerSize {
         self.one_size.unwrap_or_else(|| job.spec.worker_size())
+    }
+
+    /// Writes that a job has lost its worker, and closes that worker whatever
+    /// its beat says, or its record, if it can't be read: it must not count
+    /// against the fleet's limit for ever.
+    async fn commit_closing(
+        &self,
+        transition: &Transition,
+        worker: Option<WorkerId>,
+    ) -> Result<(), CommitError> {
+        if let Some(worker) = worker {
+            let close = WorkerChange::Close {
+                worker,
+                seen_beat: None,
+            };
+            match self.store.commit(transition, close).await {
+                // It is closed already, or gone.
+                Err(CommitError::WorkerChanged) => {}
+                written => return written,
+            }
+        }
+        self.store.commit(transition, WorkerChange::None).await
     }
 
     async fn send(&self, message: Message, delay: Duration) -> Result<(), Failure> {

@@ -49,10 +49,14 @@ impl Scheduler {
         if tried.seq.is_some_and(|seq| seq != link) {
             return Ok(());
         }
-        let worker = self.worker_of(job).await?;
+        let worker = self.store.worker_of(job).await?;
         match on_schedule(Some(job), worker.as_ref(), tried.after_failures) {
             OnSchedule::Drop => Ok(()),
-            OnSchedule::Place => self.place(&stored, tried).await,
+            OnSchedule::Place => {
+                self.place(&stored, tried).await?;
+                self.make_up_for_booking().await;
+                Ok(())
+            }
             OnSchedule::DriveLaunch => match worker {
                 Some(worker) => self.drive_launch(job, &worker).await,
                 None => Ok(()),

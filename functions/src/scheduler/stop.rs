@@ -30,6 +30,7 @@ impl Scheduler {
     /// Stops a job without its worker, and ends that worker.
     async fn force_stop(&self, job: &Job) -> Result<(), Failure> {
         let worker = self
+            .store
             .worker_of(job)
             .await?
             .filter(|w| w.state != WorkerState::Closed);
@@ -42,21 +43,9 @@ impl Scheduler {
             totals: worker.as_ref().map(totals).unwrap_or_default(),
         };
         let stopped = transition(job, change)?;
-        let close = match worker {
-            Some(worker) => WorkerChange::Close {
-                worker: worker.id,
-                seen_beat: None,
-            },
-            None => WorkerChange::None,
-        };
-        match self.store.commit(&stopped, close).await {
-            Ok(()) => self.end_playlists(&stopped.job).await,
-            // It stopped in time after all: the next delivery sees that.
-            Err(error @ (CommitError::JobChanged | CommitError::WorkerChanged)) => {
-                Err(Failure::Retry(error.to_string()))
-            }
-            Err(error) => Err(error.into()),
-        }
+        // Should it have stopped in time after all, the next delivery sees that.
+        self.commit_closing(&stopped, job.worker_id.clone()).await?;
+        self.end_playlists(&stopped.job).await
     }
 
     /// Ends the playlists of an ended job, where its worker has not, and notes

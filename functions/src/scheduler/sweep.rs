@@ -32,7 +32,9 @@ impl Scheduler {
             self.sweep_deletions(None),
             self.sweep_workers(None)
         );
-        log_failures([jobs, endings, deletions, workers]);
+        // What is missing is known once the dead are closed.
+        let standbys = self.keep_standbys().await;
+        log_failures([jobs, endings, deletions, workers, standbys]);
     }
 
     /// A page after the first.
@@ -158,9 +160,7 @@ impl Scheduler {
         };
         match on_sweep_worker(&worker, job.as_ref()) {
             OnSweepWorker::Leave => Ok(()),
-            OnSweepWorker::NoteBeat => {
-                unless_moved(self.store.note_beat(&worker.id, worker.beat).await)
-            }
+            OnSweepWorker::NoteBeat => unless_moved(self.store.note_beat(&worker).await),
             OnSweepWorker::Close => self.close_still(&worker).await,
         }
     }

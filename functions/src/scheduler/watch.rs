@@ -1,6 +1,6 @@
 //! `Watch` and `TaskStopped`: is the worker alive, and what if not.
 
-use aws::store::{CommitError, StoreError, WorkerChange};
+use aws::store::{StoreError, WorkerChange};
 use domain::ids::WorkerId;
 use domain::job::{Change, Job, JobState, Reason, ReasonCode, Totals};
 use domain::message::{Message, Watch};
@@ -18,6 +18,7 @@ impl Scheduler {
         };
         // A closed one has left already: there is nothing to end or to close.
         let worker = self
+            .store
             .worker_of(&stored.job)
             .await?
             .filter(|worker| worker.state != WorkerState::Closed);
@@ -46,7 +47,7 @@ impl Scheduler {
             OnWatch::Dead(reason) => match worker {
                 Some(worker) => self.replace(&stored.job, &worker, reason).await,
                 None => {
-                    self.lose(&stored.job, WorkerChange::None, reason, Totals::default())
+                    self.lose(&stored.job, reason, Totals::default(), None)
                         .await
                 }
             },
@@ -64,15 +65,8 @@ impl Scheduler {
             let job = &stored.job;
             if job.is_booked_on(&worker.id, booking.attempt) {
                 let reason = Reason::new(ReasonCode::WorkerExited, "the worker's process ended");
-                let close = match is_closed {
-                    true => WorkerChange::None,
-                    // The process is certainly gone: its beat says nothing any more.
-                    false => WorkerChange::Close {
-                        worker: worker.id.clone(),
-                        seen_beat: None,
-                    },
-                };
-                return self.lose(job, close, reason, totals(&worker)).await;
+                // The process is certainly gone: its beat says nothing any more.
+                return self.lose(job, reason, totals(&worker), None).await;
             }
             // It has handed the job back: a worker has no queue to say so.
             if job.state == JobState::Created && job.attempt == booking.attempt {
@@ -104,29 +98,27 @@ impl Scheduler {
         if let Err(error) = self.launcher.stop(worker).await {
             tracing::warn!(worker_id = %worker.id, %error, "could not end the worker");
         }
-        let close = WorkerChange::Close {
-            worker: worker.id.clone(),
-            seen_beat: Some(worker.beat),
-        };
-        self.lose(job, close, reason, totals(worker)).await
+        self.lose(job, reason, totals(worker), Some(worker.beat))
+            .await
     }
 
+    /// Takes a job from its worker: on condition that this still stands at the
+    /// beat that was seen, or, without one, in any case.
     async fn lose(
         &self,
         job: &Job,
-        close: WorkerChange,
         reason: Reason,
         totals: Totals,
+        seen_beat: Option<u64>,
     ) -> Result<(), Failure> {
         tracing::warn!(job_id = %job.id, attempt = job.attempt, ?reason, "worker lost");
         let lost = transition(job, Change::LoseWorker { reason, totals })?;
-        match self.store.commit(&lost, close).await {
-            Ok(()) => {}
-            // It beats after all, or somebody else has taken the job from it.
-            Err(CommitError::WorkerChanged) => {
-                return Err(Failure::Retry("the worker moved meanwhile".to_owned()));
+        match (seen_beat, job.worker_id.clone()) {
+            (Some(_), Some(worker)) => {
+                let close = WorkerChange::Close { worker, seen_beat };
+                self.store.commit(&lost, close).await?;
             }
-            Err(error) => return Err(error.into()),
+            (_, worker) => self.commit_closing(&lost, worker).await?,
         }
         if lost.job.state.is_ended() {
             return self.end_playlists(&lost.job).await;

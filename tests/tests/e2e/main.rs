@@ -7,6 +7,7 @@ mod media;
 mod pull;
 mod reconnect;
 mod restart;
+mod standby;
 mod viewer;
 
 use serde_json::{Value, json};

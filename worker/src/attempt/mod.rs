@@ -268,7 +268,7 @@ impl End<'_> {
 
 /// Ends the playlists after the last segment; whether the store took that in
 /// time. Where it did not, they are the scheduler's to end.
-async fn end_playlists(publisher: Publisher, patience: Duration) -> bool {
+pub(crate) async fn end_playlists(publisher: Publisher, patience: Duration) -> bool {
     publisher.end();
     let end = publish_the_rest(publisher, patience).await;
     matches!(end, Some(publisher::Outcome::Ended))

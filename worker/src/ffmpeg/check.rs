@@ -13,9 +13,10 @@ use tokio::process::Command;
 /// (4.4) and `cmaf` with `separate_moof`, and are tested with this one.
 pub const MIN_VERSION: Version = Version { major: 5, minor: 1 };
 
-/// Without these nothing runs; `libx265` and `libsvtav1` only by jobs that
-/// name them.
-const REQUIRED_ENCODERS: [&str; 2] = ["libx264", "aac"];
+/// The encoders without which nothing runs.
+pub const REQUIRED_ENCODERS: [&str; 2] = ["libx264", "aac"];
+/// Those that only jobs with h265 or av1 need.
+pub const OPTIONAL_ENCODERS: [&str; 2] = ["libx265", "libsvtav1"];
 
 /// How long FFmpeg may take to say what it is.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -35,14 +36,21 @@ impl fmt::Display for Version {
     }
 }
 
-/// What an FFmpeg is able to do.
+/// Which FFmpeg a program is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FfmpegInfo {
+pub struct Release {
     /// The version in its own words, as `5.1.9-0+deb12u1`.
-    pub version_text: String,
+    pub text: String,
     /// The release; `None` for a build from a repository's head, which names
     /// none and is taken to be new enough.
     pub version: Option<Version>,
+}
+
+/// What an FFmpeg is able to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FfmpegInfo {
+    /// Which it is.
+    pub release: Release,
     /// The names of its encoders.
     pub encoders: BTreeSet<String>,
 }
@@ -89,25 +97,43 @@ pub enum ToolError {
 /// that it will do.
 pub async fn check(program: impl AsRef<OsStr>) -> Result<FfmpegInfo, ToolError> {
     let program = program.as_ref();
-    let banner = ask(program, "-version").await?;
-    let encoders = ask(program, "-encoders").await?;
-    judge(program, &banner, &encoders)
+    let release = release(program).await?;
+    judge(release, encoders(program).await?)
 }
 
-/// What the answers to `-version` and `-encoders` say.
-fn judge(program: &OsStr, banner: &str, encoders: &str) -> Result<FfmpegInfo, ToolError> {
-    let Some(version_text) = version_text(banner).map(str::to_owned) else {
+/// Which release a program of the family is (`ffmpeg`, `ffprobe`).
+///
+/// # Errors
+/// [`ToolError`]: it is not there, is another program, or is too old.
+pub async fn release(program: impl AsRef<OsStr>) -> Result<Release, ToolError> {
+    let program = program.as_ref();
+    judge_release(program, &ask(program, "-version").await?)
+}
+
+/// The names of an FFmpeg's encoders.
+///
+/// # Errors
+/// [`ToolError`]: it is not there, or does not say.
+pub async fn encoders(program: impl AsRef<OsStr>) -> Result<BTreeSet<String>, ToolError> {
+    Ok(parse_encoders(&ask(program.as_ref(), "-encoders").await?))
+}
+
+/// What the answer to `-version` says.
+fn judge_release(program: &OsStr, banner: &str) -> Result<Release, ToolError> {
+    let Some(text) = version_text(banner).map(str::to_owned) else {
         return Err(ToolError::NotFfmpeg {
             program: program.to_owned(),
         });
     };
-    let version = parse_version(&version_text);
+    let version = parse_version(&text);
     if version.is_some_and(|version| version < MIN_VERSION) {
-        return Err(ToolError::TooOld {
-            found: version_text,
-        });
+        return Err(ToolError::TooOld { found: text });
     }
-    let encoders = parse_encoders(encoders);
+    Ok(Release { text, version })
+}
+
+/// What release and encoders are good for.
+fn judge(release: Release, encoders: BTreeSet<String>) -> Result<FfmpegInfo, ToolError> {
     let missing: Vec<_> = REQUIRED_ENCODERS
         .into_iter()
         .filter(|name| !encoders.contains(*name))
@@ -115,11 +141,7 @@ fn judge(program: &OsStr, banner: &str, encoders: &str) -> Result<FfmpegInfo, To
     if !missing.is_empty() {
         return Err(ToolError::MissingEncoders(missing));
     }
-    Ok(FfmpegInfo {
-        version_text,
-        version,
-        encoders,
-    })
+    Ok(FfmpegInfo { release, encoders })
 }
 
 /// What the program prints for an option.
@@ -148,12 +170,9 @@ async fn ask(program: &OsStr, option: &str) -> Result<String, ToolError> {
 
 /// The version in the first line: `ffmpeg version TEXT Copyright …`.
 fn version_text(banner: &str) -> Option<&str> {
-    banner
-        .lines()
-        .next()?
-        .strip_prefix("ffmpeg version ")?
-        .split_whitespace()
-        .next()
+    let (program, rest) = banner.lines().next()?.split_once(" version ")?;
+    let is_family = matches!(program, "ffmpeg" | "ffprobe");
+    rest.split_whitespace().next().filter(|_| is_family)
 }
 
 /// The release in a version's text: `5.1.9-0+deb12u1`, `n6.0`, `7.1`; none in
@@ -202,13 +221,17 @@ mod tests {
             version_text("ffmpeg version n6.0 Copyright (c)\nbuilt"),
             Some("n6.0")
         );
+        assert_eq!(version_text("ffprobe version 7.1 C"), Some("7.1"));
         assert_eq!(version_text("GNU bash, version 5"), None);
     }
 
     #[tokio::test]
     async fn the_installed_one_will_do() {
         let info = check("ffmpeg").await.unwrap();
-        assert!(info.version.is_none_or(|version| version >= MIN_VERSION));
+        let version = info.release.version;
+        assert!(version.is_none_or(|version| version >= MIN_VERSION));
+        let probe = release("ffprobe").await.unwrap();
+        assert_eq!(probe.version, version);
         assert!(info.has_encoder("libx264") && !info.has_encoder("libnope"));
     }
 
@@ -233,7 +256,10 @@ mod tests {
 
     #[test]
     fn old_and_lean_builds_are_refused_with_a_remedy() {
-        let judge = |banner: &str, encoders: &str| judge("ffmpeg".as_ref(), banner, encoders);
+        let judge = |banner: &str, encoders: &str| {
+            let release = judge_release("ffmpeg".as_ref(), banner)?;
+            judge(release, parse_encoders(encoders))
+        };
         let encoders = "Encoders:\n V..... = Video\n ------\n A..... aac   AAC\n";
         let old = judge("ffmpeg version 4.4.2-0ubuntu0 Copyright", encoders).unwrap_err();
         assert_eq!(
@@ -247,7 +273,7 @@ mod tests {
         );
         let encoders = format!("{encoders} V....D libx264   H.264\n");
         let full = judge("ffmpeg version N-110223-gabc Copyright", &encoders).unwrap();
-        assert_eq!(full.version, None);
+        assert_eq!(full.release.version, None);
         assert!(full.has_encoder("libx264") && !full.has_encoder("Video"));
     }
 }

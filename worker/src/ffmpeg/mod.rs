@@ -14,7 +14,10 @@ mod stall;
 mod stderr;
 mod supervise;
 
-pub use check::{FfmpegInfo, ToolError, Version, check};
+pub use check::{
+    FfmpegInfo, OPTIONAL_ENCODERS, REQUIRED_ENCODERS, Release, ToolError, Version, check, encoders,
+    release,
+};
 pub use feed::{Feed, FeedClosed};
 pub use process::Exit;
 pub use progress::Progress;

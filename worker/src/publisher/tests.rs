@@ -187,6 +187,32 @@ async fn a_store_that_is_away_for_30_s_costs_no_segment() {
     world.assert_in_order();
 }
 
+/// What the job's record says of the end is what the store has said.
+#[tokio::test(start_paused = true)]
+async fn an_end_that_the_store_does_not_take_is_not_told_as_one() {
+    let patience = Duration::from_secs(10);
+    for (away, ended) in [(false, true), (true, false)] {
+        let world = World::new();
+        let publisher = world.start();
+        publisher.intake().segment(segment(0));
+        publisher.flush().await;
+        world.faults.set_away(away);
+        let told = crate::attempt::end_playlists(publisher, patience).await;
+        assert_eq!(told, ended);
+        assert_eq!(world.playlist("video").ended, ended);
+    }
+    // Ended before by itself: there is nobody to ask any more.
+    let world = World::new();
+    let mut publisher = world.start();
+    let store = MediaStore::new(Arc::new(world.checked.clone()));
+    let job = &world.config.job;
+    end_channel(store, job, 2, &Timestamp::now).await.unwrap();
+    publisher.intake().segment(segment(0));
+    let outcome = publisher.outcome().await;
+    assert!(matches!(outcome, Outcome::Fenced { .. }), "{outcome:?}");
+    assert!(!crate::attempt::end_playlists(publisher, patience).await);
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_the_buffer_cannot_hold_is_left_out_behind_a_discontinuity() {
     let world = World::new();

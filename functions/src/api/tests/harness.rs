@@ -7,11 +7,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use aws::queue::{JobQueue, QueueError};
-use aws::store::{Store, TableNames, WorkerChange};
-use aws_config::retry::RetryConfig;
-use aws_credential_types::Credentials;
-use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::config::Region;
+use aws::store::WorkerChange;
+use aws::store::testing::TestDatabase;
 use aws_sdk_dynamodb::types::AttributeValue;
 use axum::Router;
 use axum::body::Body;
@@ -25,7 +22,6 @@ use domain::worker::{Booking, Worker};
 use http_body_util::BodyExt;
 use jiff::Timestamp;
 use serde_json::Value;
-use tokio::sync::oneshot;
 use tower::ServiceExt;
 
 use crate::api::{Api, ApiSettings, Playback, router};
@@ -67,11 +63,9 @@ impl RecordingQueue {
 pub struct Harness {
     pub api: Arc<Api>,
     pub queue: Arc<RecordingQueue>,
-    pub client: Client,
-    pub tables: TableNames,
+    pub database: TestDatabase,
     router: Router,
     document: Value,
-    _stop: oneshot::Sender<()>,
 }
 
 /// An answer of the API.
@@ -136,43 +130,18 @@ fn mask_uuids(text: &str) -> String {
 
 impl Harness {
     pub async fn start() -> Self {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let database = dynoxide::Database::memory().unwrap();
-        let (stop, stopped) = oneshot::channel::<()>();
-        tokio::spawn(dynoxide::server::serve_with_shutdown(
-            listener,
-            database,
-            async {
-                drop(stopped.await);
-            },
-        ));
-        let harness = Self::at(&address.to_string(), stop).await;
-        harness.api.store.create_tables().await.unwrap();
-        harness
+        Self::on(TestDatabase::start().await.unwrap()).await
     }
 
     /// The API on a database that is not there.
     pub async fn without_database() -> Self {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap().to_string();
-        drop(listener);
-        Self::at(&address, oneshot::channel().0).await
+        Self::on(TestDatabase::away().await.unwrap()).await
     }
 
-    async fn at(address: &str, stop: oneshot::Sender<()>) -> Self {
-        let sdk = aws::environment::sdk_loader()
-            .endpoint_url(format!("http://{address}"))
-            .region(Region::new("eu-central-1"))
-            .credentials_provider(Credentials::from_keys("test", "test", None))
-            .retry_config(RetryConfig::disabled())
-            .load()
-            .await;
-        let client = Client::new(&sdk);
-        let tables = TableNames::with_prefix("test");
+    async fn on(database: TestDatabase) -> Self {
         let queue = Arc::new(RecordingQueue::default());
         let api = || Api {
-            store: Store::new(client.clone(), tables.clone()),
+            store: database.store(),
             queue: queue.clone(),
             settings: ApiSettings {
                 policy: OperatorPolicy::default(),
@@ -186,10 +155,8 @@ impl Harness {
             api: Arc::new(api()),
             document: document.json(),
             queue,
-            client,
-            tables,
+            database,
             router,
-            _stop: stop,
         }
     }
 
@@ -335,10 +302,40 @@ impl Harness {
 
     /// Makes a job's record one that can't be read.
     pub async fn spoil(&self, id: &JobId) {
-        self.client
+        self.database
+            .client
             .update_item()
-            .table_name(&self.tables.jobs)
+            .table_name(&self.database.tables.jobs)
             .key("job_id", AttributeValue::S(id.to_string()))
+            .update_expression("SET doc = :doc")
+            .expression_attribute_values(":doc", AttributeValue::S("{}".to_owned()))
+            .send()
+            .await
+            .unwrap();
+    }
+
+    /// The same to its worker's.
+    pub async fn spoil_worker(&self, id: &WorkerId) {
+        self.database
+            .client
+            .update_item()
+            .table_name(&self.database.tables.workers)
+            .key("worker_id", AttributeValue::S(id.to_string()))
+            .update_expression("SET created_at = :spoilt")
+            .expression_attribute_values(":spoilt", AttributeValue::S("{".to_owned()))
+            .send()
+            .await
+            .unwrap();
+    }
+
+    /// The same to one of its events.
+    pub async fn spoil_event(&self, id: &JobId, seq: u64) {
+        self.database
+            .client
+            .update_item()
+            .table_name(&self.database.tables.events)
+            .key("job_id", AttributeValue::S(id.to_string()))
+            .key("seq", AttributeValue::N(seq.to_string()))
             .update_expression("SET doc = :doc")
             .expression_attribute_values(":doc", AttributeValue::S("{}".to_owned()))
             .send()

@@ -1,5 +1,6 @@
 //! Requests that lead nowhere, and a database that is away.
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use axum::http::{Method, StatusCode};
 use domain::ids::JobId;
 
@@ -138,4 +139,51 @@ async fn without_the_database_the_client_is_told_to_come_again() {
     }
     assert!(api.queue.take().is_empty());
     assert_eq!(api.get("/health").await.status, StatusCode::OK);
+}
+
+/// The job is there, and can be stopped: only its live numbers are missing.
+#[tokio::test]
+async fn a_worker_that_cant_be_read_hides_no_job() {
+    let api = Harness::start().await;
+    let id = api.job().await;
+    let worker = api.running(&id).await;
+    api.spoil_worker(&worker.id).await;
+    let job = api.get(&format!("/jobs/{id}")).await;
+    assert_eq!(job.status, StatusCode::OK);
+    assert_eq!(job.json()["worker_id"], worker.id.as_str());
+    assert!(api.get("/jobs").await.text.contains(id.as_str()));
+    let stop = api.put(&format!("/jobs/{id}/stop")).await;
+    assert_eq!(stop.status, StatusCode::ACCEPTED);
+}
+
+#[tokio::test]
+async fn an_event_that_cant_be_read_hides_no_other_and_goes_with_its_job() {
+    let api = Harness::start().await;
+    let id = api.stopped().await;
+    for seq in 1..=2 {
+        api.spoil_event(&id, seq).await;
+    }
+    let events = api.get(&format!("/jobs/{id}/events?limit=2")).await.json();
+    let seqs: Vec<_> = events["events"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|event| event["seq"].clone())
+        .collect();
+    assert_eq!(seqs, [3, 4]);
+    assert_eq!(
+        api.delete(&format!("/jobs/{id}")).await.status,
+        StatusCode::NO_CONTENT
+    );
+    let left = api
+        .database
+        .client
+        .query()
+        .table_name(&api.database.tables.events)
+        .key_condition_expression("job_id = :job")
+        .expression_attribute_values(":job", AttributeValue::S(id.to_string()))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(left.count(), 0);
 }

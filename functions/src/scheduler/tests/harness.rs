@@ -8,12 +8,9 @@ use async_trait::async_trait;
 use aws::launcher::{LaunchError, WorkerLauncher};
 use aws::media::MediaStores;
 use aws::queue::{JobQueue, QueueError};
-use aws::store::{Expected, Store, StoredJob, TableNames, WorkerChange};
-use aws_config::retry::RetryConfig;
-use aws_credential_types::Credentials;
+use aws::store::testing::TestDatabase;
+use aws::store::{Expected, Store, StoredJob, WorkerChange};
 use aws_lambda_events::sqs::{SqsEvent, SqsMessage};
-use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::config::Region;
 use aws_sdk_dynamodb::types::AttributeValue;
 use domain::ids::{JobId, WorkerId};
 use domain::job::{Change, Ingest, Job};
@@ -23,7 +20,6 @@ use domain::spec::{OperatorPolicy, Spec, WorkerSize};
 use domain::worker::{Booking, Worker, WorkerState};
 use jiff::Timestamp;
 use tempfile::TempDir;
-use tokio::sync::oneshot;
 
 use crate::scheduler::Scheduler;
 
@@ -95,8 +91,7 @@ pub struct World {
     pub queue: Arc<RecordingQueue>,
     pub launcher: Arc<ScriptedLauncher>,
     pub media: TempDir,
-    client: Client,
-    _stop: oneshot::Sender<()>,
+    database: TestDatabase,
 }
 
 impl World {
@@ -105,27 +100,12 @@ impl World {
     }
 
     pub async fn with_limit(max_workers: Option<u64>) -> Self {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let database = dynoxide::Database::memory().unwrap();
-        let (stop, stopped) = oneshot::channel::<()>();
-        tokio::spawn(dynoxide::server::serve_with_shutdown(
-            listener,
-            database,
-            async {
-                drop(stopped.await);
-            },
-        ));
-        let sdk = aws::environment::sdk_loader()
-            .endpoint_url(format!("http://{address}"))
-            .region(Region::new("eu-central-1"))
-            .credentials_provider(Credentials::from_keys("test", "test", None))
-            .retry_config(RetryConfig::disabled())
-            .load()
-            .await;
-        let client = Client::new(&sdk);
-        let store = Store::new(client.clone(), TableNames::with_prefix("test"));
-        store.create_tables().await.unwrap();
+        Self::with_fleet(max_workers, 0).await
+    }
+
+    pub async fn with_fleet(max_workers: Option<u64>, min_idle: u64) -> Self {
+        let database = TestDatabase::start().await.unwrap();
+        let store = database.store();
         let media = TempDir::new().unwrap();
         let queue = Arc::new(RecordingQueue::default());
         let launcher = Arc::new(ScriptedLauncher::default());
@@ -137,6 +117,7 @@ impl World {
             media: MediaStores::open(&folder, &[]).unwrap(),
             timing: Timing::default(),
             max_workers,
+            min_idle,
             one_size: None,
         };
         Self {
@@ -145,8 +126,7 @@ impl World {
             queue,
             launcher,
             media,
-            client,
-            _stop: stop,
+            database,
         }
     }
 
@@ -360,7 +340,8 @@ impl World {
 
     /// Makes a record one that can't be read.
     pub async fn spoil(&self, table: &str, key: (&str, &str), attribute: &str) {
-        self.client
+        self.database
+            .client
             .update_item()
             .table_name(format!("test-{table}"))
             .key(key.0, AttributeValue::S(key.1.to_owned()))

@@ -3,6 +3,7 @@
 mod harness;
 mod placing;
 mod poison;
+mod standby;
 mod stopping;
 mod sweeping;
 mod watching;

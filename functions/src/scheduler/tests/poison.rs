@@ -81,5 +81,21 @@ async fn a_job_whose_worker_cant_be_read_goes_on_and_stops() {
             world.settle().await;
             assert_eq!(world.record(&id).await.attempt, 2);
         }
+        // It does not count against the fleet's limit for ever.
+        let state = world.worker(&worker).await.state;
+        assert_eq!(state, WorkerState::Closed);
     }
+}
+
+/// It keeps no other from being swept, on whichever page it stands.
+#[tokio::test]
+async fn a_worker_that_cant_be_read_is_passed_over_by_the_sweep() {
+    let world = World::new().await;
+    let (bad, still) = (world.idle_worker().await, world.idle_worker().await);
+    let key = ("worker_id", bad.as_str());
+    world.spoil("workers", key, "created_at").await;
+    for _ in 0..2 {
+        assert!(world.take(&Message::Sweep).await);
+    }
+    assert_eq!(world.worker(&still).await.state, WorkerState::Closed);
 }

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use aws::store::WorkerChange;
 use domain::event::EventKind;
-use domain::ids::WorkerId;
+use domain::ids::{JobId, WorkerId};
 use domain::job::{Change, Deletion, JobState, Reason, ReasonCode, Totals};
 use domain::message::Message;
 use domain::protocol::LOOKS_PER_LEASE;
 use domain::worker::{Booking, Worker, WorkerState};
-use futures::future::join_all;
+use futures::stream::{self, StreamExt};
 use jiff::Timestamp;
 
 use super::harness::World;
@@ -233,8 +233,12 @@ async fn a_lost_deletion() {
 async fn a_sweep_of_many_records_goes_page_by_page() {
     const JOBS: usize = 250;
     let world = World::new().await;
-    let jobs = join_all((0..JOBS).map(|_| world.job())).await;
-    let still = join_all((0..JOBS).map(|_| world.idle_worker())).await;
+    // A few at the same time: the database serves one after the other.
+    let jobs = stream::iter(0..JOBS).map(|_| world.job());
+    let jobs: BTreeSet<JobId> = jobs.buffered(8).collect().await;
+    for _ in 0..JOBS {
+        world.idle_worker().await;
+    }
     for _ in 0..2 {
         world.sweep().await;
         let mut scheduled = BTreeSet::new();
@@ -256,10 +260,10 @@ async fn a_sweep_of_many_records_goes_page_by_page() {
             let Some(page) = pages.pop_front() else { break };
             assert!(world.take(&page).await);
         }
-        assert_eq!(scheduled, BTreeSet::from_iter(jobs.iter().cloned()));
+        assert_eq!(scheduled, jobs);
     }
     assert!(world.open_workers().await.is_empty());
-    assert_eq!(world.launcher.stopped().len(), still.len());
+    assert_eq!(world.launcher.stopped().len(), JOBS);
 }
 
 /// Seen still by the sweep, and booked before that closes it: none of its
