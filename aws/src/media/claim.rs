@@ -116,7 +116,9 @@ impl Writer {
             let version = match found {
                 None => None,
                 Some((body, version)) => match stamp(&body) {
-                    Some(holder) if holder.attempt > this.attempt() => {
+                    // The same attempt may be ended by two schedulers at once:
+                    // the one that claimed later has been here.
+                    Some(holder) if holder > this.timeline.stamp() => {
                         return Err(ChannelError::Fenced {
                             holder: holder.attempt,
                         });

@@ -10,7 +10,7 @@ use super::Clock;
 use super::channel::ChannelError;
 use super::claim::Claim;
 use super::store::MediaStore;
-use super::writer::Writer;
+use super::writer::{Writer, contested};
 
 /// Ends a channel in the name of this attempt: the fence falls on all lower
 /// ones, and every playlist is closed. To be repeated until it succeeds; on a
@@ -24,9 +24,15 @@ pub async fn end_channel(
     attempt: u64,
     clock: Clock<'_>,
 ) -> Result<(), ChannelError> {
-    Writer::take(store, job, attempt, Claim::End, clock)
-        .await
-        .map(drop)
+    let taken = Writer::take(store, job, attempt, Claim::End, clock).await;
+    match taken.map(drop) {
+        // Somebody else is about to end it, for the same attempt: whether all
+        // of it is ended then is not ours to say.
+        Err(ChannelError::Fenced { holder }) if holder == attempt => {
+            Err(ChannelError::Retry(contested(TIMELINE)))
+        }
+        taken => taken,
+    }
 }
 
 /// Deletes all that a job has published: playlists first, so that none names

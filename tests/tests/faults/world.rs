@@ -33,7 +33,7 @@ use crate::weather::{Switch, Weather};
 use crate::workers::{Fleet, Ground};
 
 /// How long the faults last.
-const STORM: Duration = Duration::from_millis(2500);
+const STORM: Duration = Duration::from_millis(2200);
 /// Sixty seconds, at the pace of these worlds.
 const SWEEP_EVERY: Duration = Duration::from_millis(800);
 /// The protocol's times, at an eighth and less of what they are.
@@ -78,6 +78,8 @@ struct World {
     fleet: Arc<Fleet>,
     api: Router,
     verdict: Verdict,
+    /// Workers that are kept warm, whatever is asked of them.
+    min_idle: u64,
     under_way: JoinSet<()>,
     _folder: TempDir,
 }
@@ -129,6 +131,7 @@ impl World {
         });
         let fleet = Arc::new(Fleet::new(ground.clone()));
         let max_workers = plan.random_range(3..7);
+        let min_idle = u64::from(plan.random_bool(0.3));
         let one_size = plan.random_bool(0.5).then_some(WorkerSize::Small);
         let scheduler = |who: &str| {
             let weather = Weather::in_storm(&storm);
@@ -139,6 +142,7 @@ impl World {
                 media: shore.view_of_scheduler(Dice::new(seed, &format!("{who} media")), weather),
                 timing: TIMING,
                 max_workers: Some(max_workers),
+                min_idle,
                 one_size,
             })
         };
@@ -161,6 +165,7 @@ impl World {
         Self {
             verdict: Verdict::new(store, database, shore),
             settings,
+            min_idle,
             storm,
             dice,
             ground,
@@ -180,7 +185,11 @@ impl World {
     }
 
     async fn live_through_storm(&mut self) -> Vec<Channel> {
-        let jobs = self.dice.throw("jobs").random_range(1..4);
+        let jobs = match self.dice.throw("jobs").random_range(0..10) {
+            0..4 => 1,
+            4..8 => 2,
+            _ => 3,
+        };
         self.storm.set(true);
         let mut clients = JoinSet::new();
         for job in 0..jobs {
@@ -283,18 +292,20 @@ impl World {
             if unmet.is_empty() || Instant::now() > deadline {
                 return unmet;
             }
-            tokio::time::sleep(Duration::from_millis(100)).await;
+            tokio::time::sleep(Duration::from_millis(160)).await;
         }
     }
 
     async fn until_empty(&mut self) -> Vec<String> {
         let deadline = Instant::now() + self.settings.patience;
         loop {
-            let mut left = Vec::new();
-            let alive = self.fleet.alive();
-            left.extend(alive.iter().map(|hand| format!("worker {} stays", hand.number)));
-            if self.verdict.counted() != 0 {
-                left.push(format!("{} workers are counted", self.verdict.counted()));
+            let mut left = self.verdict.unmet(&[]).await;
+            if self.min_idle == 0 {
+                let alive = self.fleet.alive();
+                left.extend(alive.iter().map(|hand| format!("worker {} stays", hand.number)));
+                if self.verdict.counted() != 0 {
+                    left.push(format!("{} workers are counted", self.verdict.counted()));
+                }
             }
             left.extend(processes(&self.ground.folder));
             if left.is_empty() || Instant::now() > deadline {

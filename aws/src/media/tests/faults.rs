@@ -2,6 +2,7 @@
 
 use super::super::ChannelError;
 use super::super::check::{Fault, Manifest};
+use super::super::end_channel;
 use super::*;
 
 /// Long enough that segments leave the window and are deleted.
@@ -186,5 +187,37 @@ async fn attempts_that_race_never_mix() {
         // Their clocks run together here, so the rule on deletions holds too.
         world.assert_in_order("race");
         assert!(shown(&world).1);
+    }
+}
+
+/// Two schedulers may end a channel in the name of the same attempt at the
+/// same time: the slower one takes back nothing of the faster one's.
+#[tokio::test]
+async fn ends_of_the_same_attempt_may_meet() {
+    // Timeline, four playlists: each is read, and written.
+    for operation in 0..10 {
+        let world = World::new();
+        let mut channel = world.claim(world.store(), 1).await.unwrap();
+        world.start_run(&mut channel, 1);
+        world.publish(&mut channel, 0).await.unwrap();
+        let (store, faults) = world.faulty();
+        faults.plan(operation, Fault::Freeze);
+        let clock = || world.now();
+        let slow = end_channel(store, &world.job, 2, &clock);
+        let fast = async {
+            faults.frozen().await;
+            let ended = end_channel(world.store(), &world.job, 2, &clock).await;
+            faults.thaw();
+            ended
+        };
+        let (slow, fast) = futures::future::join(slow, fast).await;
+        fast.unwrap();
+        let what = format!("frozen at operation {operation}");
+        assert!(
+            matches!(slow, Ok(()) | Err(ChannelError::Retry(_))),
+            "{what}: {slow:?}"
+        );
+        world.assert_in_order(&what);
+        assert!(shown(&world).1, "{what}: ended");
     }
 }
