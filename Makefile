@@ -7,7 +7,7 @@ SHELL := bash
 
 PROFILE_DIR := target/debug
 
-.PHONY: help demo test test-fast build console bench clean deps-demo deps-test
+.PHONY: help demo test test-fast soak build console bench clean deps-demo deps-test
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | column -t -s $$'\t'
@@ -40,6 +40,11 @@ test: deps-test build ## Everything that must hold: lints, unit, end to end, bro
 
 test-fast: ## The tests of the crates alone
 	cargo test --locked --workspace --exclude tests
+
+SEEDS ?= 20000
+FROM ?= 1
+soak: ## Seeded fault runs, many (SEEDS=20000 FROM=1): prints the seeds that fail, and how to repeat one
+	SEEDS=$(SEEDS) FROM=$(FROM) cargo test --locked --workspace --test faults seeds -- --nocapture
 
 bench: deps-demo ## The figures of the README, measured again (release build)
 	cargo build --locked --release --workspace --bins

@@ -59,6 +59,9 @@ impl Writer {
             // A predecessor may be about to create those that aren't there:
             // all are written. Before the first segment nobody creates any.
             writer.read_playlists().await?;
+            // Those that are not there may have been deleted just now, with all
+            // the channel: they must not come back.
+            writer.still_ours().await?;
             writer.write_playlists().await?;
             writer.timeline.playlists_written(clock());
         }

@@ -35,14 +35,34 @@ pub async fn end_channel(
     }
 }
 
-/// Deletes all that a job has published: playlists first, so that none names
-/// what is gone, and the timeline last. To be repeated until it succeeds;
-/// the job must have no worker.
+/// Deletes all that a job has published, up to this attempt: playlists first,
+/// so that none names what is gone, and the timeline last. Before that the
+/// fence falls on whoever still writes, as an end that is under way or a
+/// worker thought dead: what it wrote after the deletion would stay for ever.
+/// To be repeated until it succeeds; the job must have no worker, and get none.
 ///
 /// # Errors
-/// Those of the store.
-pub async fn delete_media(store: &MediaStore, job: &JobId) -> Result<(), StoreError> {
+/// [`ChannelError::Retry`].
+pub async fn delete_media(
+    store: &MediaStore,
+    job: &JobId,
+    attempt: u64,
+    clock: Clock<'_>,
+) -> Result<(), ChannelError> {
     let timeline = store.object(job, TIMELINE);
+    let found = store.read(&timeline).await.map_err(ChannelError::Retry)?;
+    if found.is_some() {
+        let fence = end_channel(store.clone(), job, attempt + 1, clock).await;
+        if let Err(error @ ChannelError::Retry(_)) = fence {
+            return Err(error);
+        }
+    }
+    delete_all(store, job, timeline)
+        .await
+        .map_err(ChannelError::Retry)
+}
+
+async fn delete_all(store: &MediaStore, job: &JobId, timeline: Path) -> Result<(), StoreError> {
     let folder = store.folder(job);
     let listed: Vec<Path> = store
         .inner()

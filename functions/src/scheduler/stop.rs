@@ -94,7 +94,8 @@ impl Scheduler {
             return self.send(Message::Delete { job: id.clone() }, pause).await;
         }
         if deletion.media {
-            aws::media::delete_media(self.media.of(&job.spec), id)
+            let media = self.media.of(&job.spec);
+            aws::media::delete_media(media, id, job.attempt, &Timestamp::now)
                 .await
                 .map_err(|error| Failure::Retry(error.to_string()))?;
         } else if job.attempt > 0 {

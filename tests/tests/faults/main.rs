@@ -103,6 +103,9 @@ fn run_all(seeds: &[u64], patience: Duration, broken: Broken, enough: u64) -> Ve
                     let Some(seed) = seeds.get(usize::try_from(turn).unwrap()) else {
                         return;
                     };
+                    if turn > 0 && turn.is_multiple_of(500) {
+                        eprintln!("at seed {seed}, after {:.0?}", began.elapsed());
+                    }
                     let settings = Settings {
                         seed: *seed,
                         slot: u16::try_from(slot).unwrap(),

@@ -1,8 +1,9 @@
 //! The object store as one component reaches it: it fails, and it answers
 //! late. Behind it is the order checker.
 
+use std::collections::HashSet;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -28,6 +29,8 @@ pub struct Shore {
     /// Judges every write.
     pub checked: Checked,
     network: Handle,
+    /// The channels that were deleted with all they had.
+    deleted: Arc<Mutex<HashSet<String>>>,
     /// It takes every write, whatever its condition: what the order checker
     /// must not let pass.
     pub ignores_conditions: bool,
@@ -41,6 +44,7 @@ impl Shore {
             memory,
             checked: Checked::new(store, jiff::Timestamp::now),
             network,
+            deleted: Arc::default(),
             ignores_conditions: false,
         }
     }
@@ -69,7 +73,15 @@ impl Shore {
     async fn delete_with_channel(&self, location: Path) -> Result<Path> {
         self.memory.delete(&location).await?;
         self.checked.rules().forget(location.as_ref());
+        if let Some((channel, "timeline.json")) = location.as_ref().split_once('/') {
+            self.deleted.lock().unwrap().insert(channel.to_owned());
+        }
         Ok(location)
+    }
+
+    fn is_deleted(&self, location: &Path) -> bool {
+        let channel = location.parts().next();
+        channel.is_some_and(|name| self.deleted.lock().unwrap().contains(name.as_ref()))
     }
 
     /// What lies under this folder.
@@ -125,6 +137,7 @@ impl View {
     async fn meet<T: Send + 'static>(
         &self,
         operation: &str,
+        location: &Path,
         call: impl Future<Output = Result<T>> + Send + 'static,
     ) -> Result<T> {
         // Over a network others get their turn.
@@ -137,8 +150,14 @@ impl View {
                 Err(injected())
             }
             Fate::Late(delay) => {
+                let (shore, location) = (self.shore.clone(), location.clone());
                 let late = self.shore.network.spawn(async move {
                     tokio::time::sleep(delay).await;
+                    // What is on its way while all is deleted is lost on it: no
+                    // store lets its clients take such a write back.
+                    if shore.is_deleted(&location) {
+                        return Err(injected());
+                    }
                     call.await
                 });
                 late.await.map_err(|_| injected())?
@@ -172,9 +191,9 @@ impl ObjectStore for View {
         if self.shore.ignores_conditions {
             options.mode = PutMode::Overwrite;
         }
-        let (checked, location) = (self.shore.checked.clone(), location.clone());
-        let put = async move { checked.put_opts(&location, payload, options).await };
-        self.meet("put", put).await
+        let (checked, path) = (self.shore.checked.clone(), location.clone());
+        let put = async move { checked.put_opts(&path, payload, options).await };
+        self.meet("put", location, put).await
     }
 
     async fn put_multipart_opts(
@@ -189,9 +208,9 @@ impl ObjectStore for View {
     }
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
-        let (checked, location) = (self.shore.checked.clone(), location.clone());
-        let get = async move { checked.get_opts(&location, options).await };
-        self.meet("get", get).await
+        let (checked, path) = (self.shore.checked.clone(), location.clone());
+        let get = async move { checked.get_opts(&path, options).await };
+        self.meet("get", location, get).await
     }
 
     fn delete_stream(
@@ -204,7 +223,7 @@ impl ObjectStore for View {
                 let this = this.clone();
                 async move {
                     let (shore, location) = (this.shore.clone(), location?);
-                    let deletes_channels = this.deletes_channels;
+                    let (path, deletes_channels) = (location.clone(), this.deletes_channels);
                     let delete = async move {
                         if deletes_channels {
                             return shore.delete_with_channel(location).await;
@@ -213,7 +232,7 @@ impl ObjectStore for View {
                         let deleted = shore.checked.delete_stream(one).next().await;
                         deleted.unwrap_or_else(|| Err(injected()))
                     };
-                    this.meet("delete", delete).await
+                    this.meet("delete", &path, delete).await
                 }
             })
             .boxed()
