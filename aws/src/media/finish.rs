@@ -1,7 +1,7 @@
 //! What is done to a channel from outside: forced ends and deletion.
 
 use domain::ids::JobId;
-use domain::timeline::{MPD, TIMELINE};
+use domain::timeline::{MPD, TIMELINE, Timeline};
 use futures::stream::{self, StreamExt, TryStreamExt};
 use object_store::Error as StoreError;
 use object_store::path::Path;
@@ -51,7 +51,12 @@ pub async fn delete_media(
 ) -> Result<(), ChannelError> {
     let timeline = store.object(job, TIMELINE);
     let found = store.read(&timeline).await.map_err(ChannelError::Retry)?;
-    if found.is_some() {
+    // A deletion before this one has fenced already: to do so again would write
+    // playlists that name what it deletes.
+    let is_open = |body: &[u8]| {
+        Timeline::from_json(body).is_ok_and(|timeline| timeline.stamp().attempt <= attempt)
+    };
+    if found.is_some_and(|(body, _)| is_open(&body)) {
         let fence = end_channel(store.clone(), job, attempt + 1, clock).await;
         if let Err(error @ ChannelError::Retry(_)) = fence {
             return Err(error);

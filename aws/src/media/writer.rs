@@ -193,13 +193,13 @@ impl Writer {
         Err(ChannelError::Retry(contested(name)))
     }
 
-    /// Whether the channel is there, and this attempt's.
+    /// Whether the channel is there, and nobody has claimed it since.
     pub async fn still_ours(&self) -> Result<(), ChannelError> {
         let path = self.path(TIMELINE);
         let found = self.store.read(&path).await.map_err(ChannelError::Retry)?;
         let (body, _) = found.ok_or(ChannelError::Deleted)?;
         let holder = Timeline::from_json(&body)?.stamp();
-        match holder.attempt > self.attempt() {
+        match holder > self.timeline.stamp() {
             true => Err(ChannelError::Fenced {
                 holder: holder.attempt,
             }),

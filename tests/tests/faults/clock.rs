@@ -79,7 +79,10 @@ impl Clock {
         if state.lives.values().any(|waits| *waits != Some(now)) {
             return;
         }
-        if let Some(early) = state.last.and_then(|last| REALLY.checked_sub(last.elapsed())) {
+        if let Some(early) = state
+            .last
+            .and_then(|last| REALLY.checked_sub(last.elapsed()))
+        {
             drop(state);
             std::thread::sleep(early);
             state = self.state();

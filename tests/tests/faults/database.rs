@@ -153,7 +153,9 @@ enum Fate {
     /// It takes effect, and the answer is lost.
     After,
     /// No answer ever comes; the call may have taken effect.
-    Silence { served: bool },
+    Silence {
+        served: bool,
+    },
     /// It takes effect only after this long, whatever its caller does.
     Late(Duration),
     /// The service refuses: error code and status.

@@ -41,8 +41,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use tracing_subscriber::fmt::MakeWriter;
 use clock::Clock;
+use tracing_subscriber::fmt::MakeWriter;
 use world::{Broken, Settings};
 
 /// Seeds in `make test`.
@@ -121,7 +121,10 @@ fn run_all(seeds: &[u64], patience: Duration, broken: Broken, enough: u64) -> Ve
             });
         }
     });
-    let (lived, took) = (next.load(Ordering::SeqCst).min(seeds.len() as u64), began.elapsed());
+    let (lived, took) = (
+        next.load(Ordering::SeqCst).min(seeds.len() as u64),
+        began.elapsed(),
+    );
     eprintln!("{lived} worlds in {took:.1?}, {broken:?} broken");
     failed.into_inner().unwrap()
 }

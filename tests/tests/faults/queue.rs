@@ -94,10 +94,16 @@ impl JobQueue for Post {
             }
             80..140 => {
                 self.post(&body, delay);
-                self.post(&body, delay + Duration::from_millis(dice.random_range(0..600)));
+                self.post(
+                    &body,
+                    delay + Duration::from_millis(dice.random_range(0..600)),
+                );
             }
             140..200 => {
-                self.post(&body, delay + Duration::from_millis(dice.random_range(50..1000)));
+                self.post(
+                    &body,
+                    delay + Duration::from_millis(dice.random_range(50..1000)),
+                );
             }
             _ => self.post(&body, delay),
         }

@@ -191,11 +191,7 @@ impl Verdict {
             let Some(booking) = &worker.booking else {
                 continue;
             };
-            let job = self
-                .store
-                .job(&booking.job)
-                .await?
-                .map(|stored| stored.job);
+            let job = self.store.job(&booking.job).await?.map(|stored| stored.job);
             if !job.is_some_and(|job| job.is_booked_on(&worker.id, booking.attempt)) {
                 unmet.push(format!("worker {} is booked for nothing", worker.id));
             }

@@ -192,7 +192,9 @@ fn live(ground: &Ground, id: WorkerId, hand: &Hand, delay: Duration, life: Life)
     let dice = |who: &str| Dice::new(ground.seed, &format!("worker {} {who}", hand.number));
     let member = Member {
         config: config(ground, id.clone()),
-        store: ground.database.store(dice("database"), hand.weather.clone()),
+        store: ground
+            .database
+            .store(dice("database"), hand.weather.clone()),
         media: ground.shore.view(dice("media"), hand.weather.clone()),
         leaving: hand.leaving.clone(),
     };

@@ -22,8 +22,8 @@ use tokio::time::Instant;
 
 use aws::queue::JobQueue;
 
-use crate::clock::Clock;
 use crate::clients::{Channel, Client, Want};
+use crate::clock::Clock;
 use crate::database::Database;
 use crate::dice::Dice;
 use crate::media::Shore;
@@ -90,7 +90,7 @@ pub async fn run(settings: Settings) -> Vec<String> {
     let mut world = World::new(settings).await;
     let channels = world.live_through_storm().await;
     let mut wrong = world.come_to_rest(channels).await;
-    wrong.extend(world.ground.shore.checked.violations());
+    wrong.extend(world.ground.shore.violations());
     world.end().await;
     wrong
 }
@@ -302,7 +302,11 @@ impl World {
             let mut left = self.verdict.unmet(&[]).await;
             if self.min_idle == 0 {
                 let alive = self.fleet.alive();
-                left.extend(alive.iter().map(|hand| format!("worker {} stays", hand.number)));
+                left.extend(
+                    alive
+                        .iter()
+                        .map(|hand| format!("worker {} stays", hand.number)),
+                );
                 if self.verdict.counted() != 0 {
                     left.push(format!("{} workers are counted", self.verdict.counted()));
                 }
@@ -376,7 +380,8 @@ fn processes(folder: &Path) -> Vec<String> {
         .filter_map(|entry| {
             let line = std::fs::read(entry.path().join("cmdline")).ok()?;
             let line = String::from_utf8_lossy(&line).replace('\0', " ");
-            line.contains(&ours).then(|| format!("a process is left: {line}"))
+            line.contains(&ours)
+                .then(|| format!("a process is left: {line}"))
         })
         .collect()
 }

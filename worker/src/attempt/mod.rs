@@ -249,7 +249,8 @@ impl End<'_> {
                 Some((change, free))
             }
             Outcome::Failed { reason } => {
-                let playlists_ended = end_playlists(self.publisher, timing.paced(PUBLISH_END)).await;
+                let playlists_ended =
+                    end_playlists(self.publisher, timing.paced(PUBLISH_END)).await;
                 let change = Change::Fail {
                     reason,
                     totals,

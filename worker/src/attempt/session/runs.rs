@@ -189,7 +189,7 @@ impl Session<'_> {
             }
             Err(reason) => {
                 let pause = self.input_failures.failed();
-        self.not_before = Instant::now() + self.paced(pause);
+                self.not_before = Instant::now() + self.paced(pause);
                 self.in_trouble(reason)
             }
         }
