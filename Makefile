@@ -9,7 +9,7 @@ SHELL := bash
 
 PROFILE_DIR := target/debug
 
-.PHONY: help demo build console test test-fast bench clean deps-demo deps-test packages-test
+.PHONY: help demo build console test test-fast soak bench clean deps-demo deps-test packages-test
 # Packages first, then what is built on them; cargo works in parallel by itself.
 .NOTPARALLEL:
 
@@ -46,6 +46,11 @@ test: deps-test build ## Everything that must hold: lints, unit, end to end, bro
 
 test-fast: ## The tests of the crates alone
 	cargo test --locked --workspace --exclude tests
+
+SEEDS ?= 20000
+FROM ?= 1
+soak: ## Seeded fault runs, many (SEEDS=20000 FROM=1): prints the seeds that fail, and how to repeat one
+	SEEDS=$(SEEDS) FROM=$(FROM) cargo test --locked --workspace --test faults seeds -- --nocapture
 
 bench: deps-demo ## The figures of the README, measured again (release build)
 	cargo build --locked --release --workspace --bins

@@ -96,6 +96,7 @@ pub fn timing() -> Result<Timing, EnvironmentError> {
         lease: lease(seconds("EZLIVE_LEASE", default.lease)?)?,
         launch_deadline: seconds("EZLIVE_LAUNCH_DEADLINE", default.launch_deadline)?,
         stop_grace: seconds("EZLIVE_STOP_GRACE", default.stop_grace)?,
+        pace: default.pace,
     })
 }
 

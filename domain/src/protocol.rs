@@ -28,6 +28,9 @@ pub struct Timing {
     pub launch_deadline: Duration,
     /// How long a worker may take to stop before it is forced.
     pub stop_grace: Duration,
+    /// How many times faster than they are written all other pauses and
+    /// deadlines go by (see [`Timing::paced`]): 1, and more in tests only.
+    pub pace: u32,
 }
 
 impl Default for Timing {
@@ -36,6 +39,7 @@ impl Default for Timing {
             lease: Duration::from_secs(8),
             launch_deadline: Duration::from_secs(180),
             stop_grace: Duration::from_secs(10),
+            pace: 1,
         }
     }
 }
@@ -60,6 +64,18 @@ impl Timing {
         self.lease / 8
     }
 
+    /// How often the loops of an attempt must show that they are alive: 32
+    /// times in a lease (each 250 ms of 8 s).
+    pub fn pulse_interval(&self) -> Duration {
+        self.lease / 32
+    }
+
+    /// A pause or deadline that doesn't come from the lease, as it passes at
+    /// this pace.
+    pub fn paced(&self, normal: Duration) -> Duration {
+        normal / self.pace.max(1)
+    }
+
     /// How long after its last good beat was *sent* a worker must fall
     /// silent: earlier than anybody can have declared it dead.
     pub fn fence_after(&self) -> Duration {
@@ -77,7 +93,7 @@ impl Timing {
     pub fn placement_backoff(&self, failures: u32) -> Duration {
         match failures {
             0 => Duration::ZERO,
-            n => Duration::from_secs(1 << (n - 1).min(4)),
+            n => self.paced(Duration::from_secs(1 << (n - 1).min(4))),
         }
     }
 }

@@ -11,6 +11,8 @@ use domain::ids::WorkerId;
 use domain::protocol::Timing;
 use domain::spec::OperatorPolicy;
 
+use crate::ffmpeg::shim::Tie;
+
 /// The settings of a worker.
 #[derive(Debug, Clone)]
 pub struct WorkerConfig {
@@ -37,6 +39,8 @@ pub struct WorkerConfig {
     pub policy: OperatorPolicy,
     /// `EZLIVE_FFMPEG`: the FFmpeg program.
     pub ffmpeg: String,
+    /// What ties FFmpeg to this process: this binary itself, but in tests.
+    pub tie: Tie,
 }
 
 impl WorkerConfig {
@@ -68,6 +72,7 @@ impl WorkerConfig {
                 })?,
             buckets: names("EZLIVE_BUCKETS"),
             ffmpeg: optional("EZLIVE_FFMPEG").unwrap_or_else(|| "ffmpeg".to_owned()),
+            tie: Tie::default(),
         })
     }
 }

@@ -49,6 +49,9 @@ impl Writer {
             // A predecessor may be about to create those that aren't there:
             // all are written. Before the first segment nobody creates any.
             writer.read_playlists().await?;
+            // Those that are not there may have been deleted just now, with all
+            // the channel: they must not come back.
+            writer.still_ours().await?;
             writer.write_playlists().await?;
             writer.timeline.playlists_written(clock());
         }
@@ -107,7 +110,9 @@ impl Writer {
             let version = match found {
                 None => None,
                 Some((body, version)) => match stamp(&body) {
-                    Some(holder) if holder.attempt > this.attempt() => {
+                    // The same attempt may be ended by two schedulers at once:
+                    // the one that claimed later has been here.
+                    Some(holder) if holder > this.timeline.stamp() => {
                         return Err(ChannelError::Fenced {
                             holder: holder.attempt,
                         });

@@ -270,8 +270,11 @@ impl MediaStore {
             attributes: attributes(path),
             ..PutOptions::default()
         };
+        let replaces = matches!(options.mode, PutMode::Update(_));
         match self.store.put_opts(path, body.into(), options).await {
             Ok(written) => Ok(written.into()),
+            // What S3 answers where the version to be replaced is gone.
+            Err(StoreError::NotFound { .. }) if replaces => Err(WriteError::Conflict),
             Err(StoreError::AlreadyExists { .. } | StoreError::Precondition { .. }) => {
                 Err(WriteError::Conflict)
             }

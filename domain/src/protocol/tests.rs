@@ -100,7 +100,20 @@ const TIMING: Timing = Timing {
     lease: Duration::from_secs(8),
     launch_deadline: Duration::from_secs(180),
     stop_grace: Duration::from_secs(10),
+    pace: 1,
 };
+
+#[test]
+fn all_pauses_pass_at_one_pace() {
+    let fast = Timing { pace: 20, ..TIMING };
+    for failures in 0..8 {
+        let normal = TIMING.placement_backoff(failures);
+        assert_eq!(fast.placement_backoff(failures), normal / 20);
+        assert_eq!(fast.paced(normal), normal / 20);
+        assert_eq!(TIMING.paced(normal), normal);
+    }
+    assert_eq!(TIMING.pulse_interval(), Duration::from_millis(250));
+}
 
 #[test]
 fn schedule_places_what_waits_and_drives_launches_only() {

@@ -26,6 +26,7 @@ pub const TIMING: Timing = Timing {
     lease: Duration::from_secs(8),
     launch_deadline: Duration::from_secs(4),
     stop_grace: Duration::from_secs(10),
+    pace: 1,
 };
 
 /// A handler at work.

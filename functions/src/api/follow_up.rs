@@ -28,7 +28,7 @@ impl Api {
         let delay = if job.is_to_be_deleted() {
             Duration::ZERO
         } else {
-            DELETE_PAUSE
+            self.settings.timing.paced(DELETE_PAUSE)
         };
         let delete = Message::Delete {
             job: job.id.clone(),

@@ -140,7 +140,8 @@ impl Scheduler {
             .reason
             .as_ref()
             .is_some_and(|reason| reason.code == ReasonCode::FleetLimit);
-        let mut pause = FLEET_PAUSE;
+        let longest = self.timing.paced(FLEET_PAUSE);
+        let mut pause = longest;
         if !waits {
             let limit = self.max_workers.unwrap_or_default();
             let message = format!("all {limit} workers are in use; the job waits for one");
@@ -148,7 +149,7 @@ impl Scheduler {
             let waiting = transition(&job, Change::NotPlaced { reason })?;
             self.store.commit(&waiting, WorkerChange::None).await?;
             job = Cow::Owned(waiting.job);
-            pause = self.timing.placement_backoff(job.failures).min(FLEET_PAUSE);
+            pause = self.timing.placement_backoff(job.failures).min(longest);
         }
         let seq = stored.watch_seq_for(tried.message);
         match self

@@ -86,12 +86,12 @@ impl Scheduler {
         match decision {
             OnDelete::Drop => return Ok(()),
             OnDelete::Wait => {
-                return self
-                    .send(Message::Delete { job: id.clone() }, DELETE_PAUSE)
-                    .await;
+                let pause = self.timing.paced(DELETE_PAUSE);
+                return self.send(Message::Delete { job: id.clone() }, pause).await;
             }
             OnDelete::RemoveMedia => {
-                aws::media::delete_media(self.media.of(&job.spec), id)
+                let media = self.media.of(&job.spec);
+                aws::media::delete_media(media, id, job.attempt, &Timestamp::now)
                     .await
                     .map_err(|error| Failure::Retry(error.to_string()))?;
             }

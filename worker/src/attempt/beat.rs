@@ -191,6 +191,3 @@ impl Seen {
             || (self.publisher.still(progress) > patience && publishing)
     }
 }
-
-/// How often a loop must move its pulse at least.
-pub const PULSE_EVERY: Duration = Duration::from_millis(250);

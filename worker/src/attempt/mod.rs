@@ -73,7 +73,12 @@ pub async fn serve(member: &Member, booking: Booking) -> After {
         draining: false,
     });
     let pulse = Pulse::default();
-    let publishing = publisher::Config::new(job.id.clone(), booking.attempt, &job.spec.output);
+    let publishing = publisher::Config::new(
+        job.id.clone(),
+        booking.attempt,
+        &job.spec.output,
+        member.config.timing,
+    );
     let mut publisher = Publisher::start(member.media.of(&job.spec).clone(), publishing);
     let beat = Beat {
         store: member.store.clone(),
@@ -91,6 +96,7 @@ pub async fn serve(member: &Member, booking: Booking) -> After {
         store: member.store.clone(),
         worker: member.config.id.clone(),
         booking: booking.clone(),
+        timing: member.config.timing,
     };
     let session = Session::new(
         member,
@@ -110,13 +116,19 @@ pub async fn serve(member: &Member, booking: Booking) -> After {
         totals,
     };
     let closed = end.close(outcome, tail);
-    let closed = unless_gone(&orders_seen, &pulse, Duration::ZERO, closed).await;
+    let timing = member.config.timing;
+    let alive = Alive {
+        orders: &orders_seen,
+        pulse: &pulse,
+        every: timing.pulse_interval(),
+    };
+    let closed = unless_gone(alive, Duration::ZERO, closed).await;
     let after = match closed.flatten() {
         // Once this is written the beat finds the booking gone, and may be
         // told so before we are: what the write says counts.
         Some((change, worker)) => {
             let written = write_end(&reporter, change, worker);
-            unless_gone(&orders_seen, &pulse, LAST_WRITE, written).await
+            unless_gone(alive, timing.paced(LAST_WRITE), written).await
         }
         None => None,
     };
@@ -125,15 +137,23 @@ pub async fn serve(member: &Member, booking: Booking) -> After {
     after.unwrap_or(After::Leave)
 }
 
+/// How an attempt shows that it is alive, and learns that it should not be.
+#[derive(Clone, Copy)]
+struct Alive<'a> {
+    orders: &'a watch::Receiver<Orders>,
+    pulse: &'a Pulse,
+    /// How often the pulse must move at least.
+    every: Duration,
+}
+
 /// Does the last things of an attempt, as a loop that makes progress; gives
 /// them up once the booking has been gone for as long as `patience`.
 async fn unless_gone<T>(
-    orders: &watch::Receiver<Orders>,
-    pulse: &Pulse,
+    alive: Alive<'_>,
     patience: Duration,
     last_things: impl Future<Output = T>,
 ) -> Option<T> {
-    let mut orders = orders.clone();
+    let mut orders = alive.orders.clone();
     let gone = async {
         let is_gone = |orders: &Orders| orders.assignment == Assignment::Gone;
         // Without a beat nobody keeps the booking either.
@@ -142,12 +162,12 @@ async fn unless_gone<T>(
     };
     let mut gone = std::pin::pin!(gone);
     let mut last_things = std::pin::pin!(last_things);
-    let mut tick = tokio::time::interval(beat::PULSE_EVERY);
+    let mut tick = tokio::time::interval(alive.every);
     loop {
         tokio::select! {
             done = &mut last_things => return Some(done),
             () = &mut gone => return None,
-            _ = tick.tick() => pulse.moved(),
+            _ = tick.tick() => alive.pulse.moved(),
         }
     }
 }
@@ -198,6 +218,7 @@ impl End<'_> {
     /// after it.
     async fn close(self, outcome: Outcome, tail: Tail) -> Option<(Change, WorkerChange)> {
         let totals = self.totals;
+        let timing = self.member.config.timing;
         let worker = self.member.config.id.clone();
         let booking = self.booking;
         let close = WorkerChange::Close {
@@ -221,7 +242,7 @@ impl End<'_> {
                     None => PUBLISH_ALL,
                     Some(_) => PUBLISH_END,
                 };
-                let playlists_ended = end_playlists(self.publisher, patience).await;
+                let playlists_ended = end_playlists(self.publisher, timing.paced(patience)).await;
                 let change = Change::Finish {
                     reason,
                     totals,
@@ -230,7 +251,8 @@ impl End<'_> {
                 Some((change, free))
             }
             Outcome::Failed { reason } => {
-                let playlists_ended = end_playlists(self.publisher, PUBLISH_END).await;
+                let playlists_ended =
+                    end_playlists(self.publisher, timing.paced(PUBLISH_END)).await;
                 let change = Change::Fail {
                     reason,
                     totals,
@@ -240,7 +262,7 @@ impl End<'_> {
             }
             Outcome::HandedBack { reason } => {
                 self.publisher.close();
-                publish_the_rest(self.publisher, PUBLISH_ALL).await;
+                publish_the_rest(self.publisher, timing.paced(PUBLISH_ALL)).await;
                 Some((Change::HandBack { reason, totals }, close))
             }
         }
@@ -293,15 +315,20 @@ mod tests {
     async fn the_last_things_end_with_the_booking_and_their_patience() {
         let (sender, seen) = watch::channel(orders(Assignment::Stop));
         let pulse = Pulse::default();
-        let done = unless_gone(&seen, &pulse, Duration::ZERO, async { 1 }).await;
+        let alive = Alive {
+            orders: &seen,
+            pulse: &pulse,
+            every: Duration::from_millis(250),
+        };
+        let done = unless_gone(alive, Duration::ZERO, async { 1 }).await;
         assert_eq!(done, Some(1));
 
         sender.send_replace(orders(Assignment::Gone));
         let never = std::future::pending::<()>();
-        let given_up = unless_gone(&seen, &pulse, Duration::ZERO, never).await;
+        let given_up = unless_gone(alive, Duration::ZERO, never).await;
         assert_eq!(given_up, None);
         let write = tokio::time::sleep(LAST_WRITE / 2);
-        let written = unless_gone(&seen, &pulse, LAST_WRITE, write).await;
+        let written = unless_gone(alive, LAST_WRITE, write).await;
         assert_eq!(written, Some(()), "the write itself has freed the booking");
     }
 }

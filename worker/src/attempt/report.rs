@@ -3,6 +3,7 @@
 use aws::store::{CommitError, Store, StoreError, WorkerChange};
 use domain::ids::WorkerId;
 use domain::job::Change;
+use domain::protocol::Timing;
 use domain::worker::Booking;
 use jiff::Timestamp;
 use thiserror::Error;
@@ -27,6 +28,8 @@ pub struct Reporter {
     pub worker: WorkerId,
     /// On what.
     pub booking: Booking,
+    /// The protocol's times.
+    pub timing: Timing,
 }
 
 impl Reporter {
@@ -54,7 +57,7 @@ impl Reporter {
                 Err(CommitError::Store(StoreError::Conflict)) => return Err(NotOurs),
                 Err(CommitError::Store(error)) => {
                     tracing::warn!(%error, "a change could not be written yet");
-                    tokio::time::sleep(PAUSE).await;
+                    tokio::time::sleep(self.timing.paced(PAUSE)).await;
                 }
             }
         }

@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::config::WorkerConfig;
-use crate::ffmpeg::{EndCause, Feed, Progress, Run, RunConfig, RunEnd, StartError, shim::Tie};
+use crate::ffmpeg::{EndCause, Feed, Progress, Run, RunConfig, RunEnd, StartError};
 use crate::ingest::Tag;
 use crate::ingest::flv::{DriftBeyondBound, FlvWriter};
 use crate::ingest::pull::Prepared;
@@ -38,6 +38,8 @@ pub struct ActiveRun {
     started: Instant,
     feed: Option<Feed>,
     writer: FlvWriter,
+    /// How long FFmpeg may take to bring out what it has at the end.
+    grace: Duration,
     progress: watch::Receiver<Progress>,
     output: Option<Output>,
     /// Keeps the connections of a pulled input open.
@@ -78,9 +80,9 @@ impl ActiveRun {
             program: config.ffmpeg.clone().into(),
             argv,
             feed: setup.prepared.is_none(),
-            tie: Tie::default(),
-            stall: STALL,
-            first_frame: FIRST_FRAME,
+            tie: config.tie.clone(),
+            stall: config.timing.paced(STALL),
+            first_frame: config.timing.paced(FIRST_FRAME),
             http_proxy: setup
                 .prepared
                 .as_ref()
@@ -117,6 +119,7 @@ impl ActiveRun {
             feed: run.take_feed(),
             progress: run.progress(),
             writer: FlvWriter::new(&setup.input),
+            grace: config.timing.paced(GRACE),
             run,
             input: setup.input,
             started: Instant::now(),
@@ -191,7 +194,7 @@ impl ActiveRun {
     /// Ends FFmpeg in order: all that it has goes to the publisher.
     pub async fn finish(mut self) -> RunEnd {
         self.feed = None;
-        self.run.finish(GRACE);
+        self.run.finish(self.grace);
         let end = self.run.wait().await;
         self.take_rest().await;
         end

@@ -73,6 +73,7 @@ fn config(id: WorkerId, database: &TestDatabase, media: &TempDir) -> WorkerConfi
         timing: Timing::default(),
         idle_timeout: Duration::ZERO,
         policy: OperatorPolicy::default(),
+        tie: crate::ffmpeg::shim::Tie::default(),
         ffmpeg: "ffmpeg".to_owned(),
     }
 }

@@ -17,6 +17,7 @@ use std::sync::Arc;
 use aws::media::{Init, MediaStore, SegmentTrack};
 use domain::ids::JobId;
 use domain::plan::{Track, TrackKind};
+use domain::protocol::Timing;
 use domain::spec::Output;
 use domain::timeline::{CorruptTimeline, NewRun, Presentation, Rendition};
 use jiff::Timestamp;
@@ -42,16 +43,19 @@ pub struct Config {
     pub presentation: Presentation,
     /// What may wait for the store.
     pub limits: Limits,
+    /// The protocol's times.
+    pub timing: Timing,
 }
 
 impl Config {
     /// What this output asks for.
-    pub fn new(job: JobId, attempt: u64, output: &Output) -> Self {
+    pub fn new(job: JobId, attempt: u64, output: &Output, timing: Timing) -> Self {
         Self {
             job,
             attempt,
             presentation: Presentation::of(output),
             limits: Limits::of(output),
+            timing,
         }
     }
 }

@@ -13,8 +13,6 @@ use super::backoff::Backoff;
 use super::buffer::{Buffer, Item, Limits};
 use super::{Config, Outcome, Status};
 
-/// How often the loop shows that it is alive.
-const PULSE: Duration = Duration::from_millis(250);
 /// How long one try may take. The S3 client gives up on a request sooner;
 /// this is for a file system that hangs.
 const TRY: Duration = Duration::from_secs(30);
@@ -213,7 +211,8 @@ impl Task {
         operation: impl Future<Output = Result<T, ChannelError>>,
         backoff: &mut Backoff,
     ) -> Result<Option<T>, Outcome> {
-        let error = match self.alive(timeout(TRY, operation)).await {
+        let limit = self.config.timing.paced(TRY);
+        let error = match self.alive(timeout(limit, operation)).await {
             Ok(Ok(value)) => {
                 self.store_obeys();
                 return Ok(Some(value));
@@ -222,16 +221,17 @@ impl Task {
             Ok(Err(ChannelError::Fenced { holder })) => return Err(Outcome::Fenced { holder }),
             Ok(Err(ChannelError::Deleted)) => return Err(Outcome::Deleted),
             Ok(Err(ChannelError::Corrupt(error))) => return Err(Outcome::Corrupt(error)),
-            Err(_) => format!("no answer within {} s", TRY.as_secs()),
+            Err(_) => format!("no answer within {limit:?}"),
         };
         self.store_fails(error);
-        self.alive(sleep(backoff.pause())).await;
+        let pause = self.config.timing.paced(backoff.pause());
+        self.alive(sleep(pause)).await;
         Ok(None)
     }
 
     /// Waits for something, and shows meanwhile that the loop is alive.
     async fn alive<T>(&self, waiting: impl Future<Output = T>) -> T {
-        let mut pulse = interval(PULSE);
+        let mut pulse = interval(self.config.timing.pulse_interval());
         pulse.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut waiting = std::pin::pin!(waiting);
         loop {

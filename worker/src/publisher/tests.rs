@@ -32,6 +32,7 @@ impl World {
                 segments: 16,
                 bytes: 1 << 20,
             },
+            timing: Timing::default(),
         };
         let checked = Checked::new(Arc::new(InMemory::new()), Timestamp::now);
         Self {

@@ -224,7 +224,7 @@ impl Session<'_> {
         }
         self.waiting = None;
         let pause = self.input_failures.failed();
-        self.sniff_after(pause);
+        self.sniff_after(self.paced(pause));
         self.tell(Change::EndRun { reason }, Told::Running);
     }
 

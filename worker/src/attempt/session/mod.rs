@@ -20,7 +20,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::backoff::Backoff;
-use super::beat::{Orders, PULSE_EVERY, Pulse};
+use super::beat::{Orders, Pulse};
 use super::connection::Connection;
 use super::report::{Reporter, Reporting};
 use super::run::ActiveRun;
@@ -213,7 +213,7 @@ impl<'a> Session<'a> {
     async fn serve(&mut self, source: &mut Source, publisher: &mut Publisher) -> Outcome {
         let mut status = publisher.status();
         let mut pulling: Option<BoxFuture<'static, Pulled>> = None;
-        let mut tick = tokio::time::interval(PULSE_EVERY);
+        let mut tick = tokio::time::interval(self.member.config.timing.pulse_interval());
         let leaving = self.member.leaving.clone();
         self.listen(source);
         if let Some(outcome) = self.take_orders(source) {

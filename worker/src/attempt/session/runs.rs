@@ -14,7 +14,6 @@ use super::pressure::Pressure;
 use super::{Outcome, Pulled, Session, Told};
 use crate::attempt::run::{self, ActiveRun, OutputFault, RunSetup};
 use crate::attempt::source::{Source, address_policy};
-use crate::ffmpeg::shim::Tie;
 use crate::ffmpeg::{EndCause, FailureKind, RunEnd};
 use crate::ingest::pull::{self, Prepared, PullError};
 use crate::publisher::Publisher;
@@ -53,6 +52,11 @@ impl Session<'_> {
         }
     }
 
+    /// A pause or deadline, at the pace of this worker.
+    pub(super) fn paced(&self, normal: Duration) -> Duration {
+        self.member.config.timing.paced(normal)
+    }
+
     /// Ends a run in order, beside the loop, and keeps what it added up to.
     pub(super) fn finish(&mut self, run: ActiveRun) {
         self.waiting = None;
@@ -70,7 +74,7 @@ impl Session<'_> {
         if let Some(forbidden) = run.was_forbidden() {
             return Some(Self::led_astray(&forbidden));
         }
-        if run.age() >= LASTING {
+        if run.age() >= self.paced(LASTING) {
             self.input_failures.succeeded();
         }
         let fault = run.take_rest().await;
@@ -100,13 +104,14 @@ impl Session<'_> {
     /// The input is not there: that costs nothing of the budget.
     fn wait_for_input(&mut self, code: ReasonCode, text: String) -> Option<Outcome> {
         let pause = self.input_failures.failed();
-        self.sniff_after(pause);
+        self.sniff_after(self.paced(pause));
         self.in_trouble(Reason::new(code, text))
     }
 
     /// Another run, after a pause, unless it has come to nothing too often.
     fn try_again(&mut self, reason: Reason) -> Option<Outcome> {
         let pause = self.failures.failed();
+        let pause = self.paced(pause);
         if self.failures.is_spent() {
             return Some(Outcome::Failed { reason });
         }
@@ -147,7 +152,9 @@ impl Session<'_> {
             return None;
         }
         let (url, policy) = (url.url().clone(), address_policy(&self.member.config));
-        let ffprobe = Tie::default().command(beside(&self.member.config.ffmpeg));
+        let config = &self.member.config;
+        let ffprobe = config.tie.command(beside(&config.ffmpeg));
+        let limit = self.paced(PROBE);
         let pull = async move {
             let prepared = pull::prepare(&url, &policy).await.map_err(|error| {
                 let forbidden = matches!(&error, PullError::Address(e) if e.is_forbidden());
@@ -160,7 +167,7 @@ impl Session<'_> {
             })?;
             let arguments = probe_args(prepared.feed());
             let input = tokio::select! {
-                probed = pull::probe::probe(ffprobe.into(), &arguments, prepared.http_proxy(), PROBE) => {
+                probed = pull::probe::probe(ffprobe.into(), &arguments, prepared.http_proxy(), limit) => {
                     probed.map_err(|error| {
                         let text = error.text(prepared.secrets());
                         Reason::new(ReasonCode::InputUnreachable, text)
@@ -187,7 +194,8 @@ impl Session<'_> {
                 self.start_run(input, Some(prepared), publisher)
             }
             Err(reason) => {
-                self.not_before = Instant::now() + self.input_failures.failed();
+                let pause = self.input_failures.failed();
+                self.not_before = Instant::now() + self.paced(pause);
                 self.in_trouble(reason)
             }
         }
