@@ -6,3 +6,4 @@ pub mod fake;
 pub mod machine;
 pub mod player;
 pub mod publisher;
+pub mod scheduling;
