@@ -8,7 +8,7 @@ use tests::scheduling::{Calls, Placed, Rush};
 const QUERY: &str = "Query";
 
 /// Five jobs, one after the other, on a fleet of this size.
-async fn five_on(workers: usize, min_idle: u64) -> Calls {
+async fn five_on(workers: usize, min_idle: u64) -> anyhow::Result<Calls> {
     let rush = Rush {
         workers,
         jobs: 5,
@@ -20,9 +20,9 @@ async fn five_on(workers: usize, min_idle: u64) -> Calls {
         sent_again,
         launched,
         ..
-    } = rush.place().await.unwrap();
+    } = rush.place().await?;
     assert_eq!((calls.conflicts, sent_again, launched), (0, 0, 0));
-    calls
+    Ok(calls)
 }
 
 fn without_queries(mut calls: Calls) -> BTreeMap<String, u64> {
@@ -39,7 +39,10 @@ fn named<const N: usize>(calls: [(&str, u64); N]) -> BTreeMap<String, u64> {
 /// seldom with many.
 #[tokio::test]
 async fn a_placement_takes_as_many_calls_in_a_large_fleet_as_in_a_small_one() {
-    let (few, many) = (five_on(10, 0).await, five_on(500, 0).await);
+    let (few, many) = (
+        five_on(10, 0).await.unwrap(),
+        five_on(500, 0).await.unwrap(),
+    );
     assert_eq!(few.of(QUERY), 10);
     assert!((5..=10).contains(&many.of(QUERY)), "{many:?}");
     for calls in [few, many] {
@@ -50,7 +53,10 @@ async fn a_placement_takes_as_many_calls_in_a_large_fleet_as_in_a_small_one() {
 
 #[tokio::test]
 async fn so_it_does_where_standbys_are_kept() {
-    let (few, many) = (five_on(10, 3).await, five_on(500, 3).await);
+    let (few, many) = (
+        five_on(10, 3).await.unwrap(),
+        five_on(500, 3).await.unwrap(),
+    );
     // For the idle twice or once, for the idle and the booting to be counted.
     assert!((15..=25).contains(&few.of(QUERY)), "{few:?}");
     assert!((15..=25).contains(&many.of(QUERY)), "{many:?}");
