@@ -56,6 +56,7 @@ bench: deps-demo ## The figures of the README, measured again (release build)
 	cargo build --locked --release --workspace --bins
 	target/release/bench-channel
 	target/release/bench-api
+	target/release/bench-scheduling
 
 deps-demo: ## FFmpeg and a C compiler, by apt where that is allowed; npm for the web console
 	@scripts/install.sh ffmpeg cc npm?

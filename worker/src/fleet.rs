@@ -34,7 +34,7 @@ pub struct Member {
     /// Cancelled when it was told to leave (SIGTERM).
     pub leaving: CancellationToken,
     /// Where its container sees that it lives.
-    pub(crate) alive: Alive,
+    pub alive: Alive,
 }
 
 /// What an idle worker found.

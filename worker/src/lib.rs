@@ -4,7 +4,7 @@
 //! `publisher` -> object storage. [`fleet`] is the worker's life, `attempt`
 //! one job in it.
 
-mod alive;
+pub mod alive;
 mod attempt;
 pub mod config;
 pub mod ffmpeg;

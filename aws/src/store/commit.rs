@@ -7,7 +7,7 @@ use domain::job::Transition;
 use domain::worker::{Booking, Worker};
 use jiff::Timestamp;
 
-use super::error::{failed_conditions, met_another};
+use super::error::{failed_conditions, met_another, met_at};
 use super::item::{doc, event_item, index_state, n, s, worker_item};
 use super::tables::{EXPIRES_AT, key};
 use super::{CommitError, Store, StoreError};
@@ -47,6 +47,9 @@ pub enum WorkerChange {
     },
 }
 
+/// The worker's place in a transition's transaction, after job and event.
+const WORKER: usize = 2;
+
 /// How long the record of a worker that has left is kept, in seconds.
 const CLOSED_KEPT_SECONDS: i64 = 24 * 3600;
 
@@ -63,6 +66,7 @@ impl Store {
         worker: WorkerChange,
     ) -> Result<(), CommitError> {
         let now = transition.job.updated_at;
+        let is_booking = matches!(worker, WorkerChange::Book { .. });
         let mut items = vec![self.job_update(transition)?, self.event_put(transition)?];
         items.extend(self.worker_update(&worker, now)?);
         if let Some(counter) = self.fleet_update(&worker, None) {
@@ -86,6 +90,9 @@ impl Store {
             Some([true, ..]) => Err(CommitError::JobChanged),
             Some([_, _, true, ..]) => Err(CommitError::WorkerChanged),
             Some([_, _, _, true]) => Err(CommitError::FleetFull),
+            // Who books it, or its beat, was writing that idle worker: another
+            // one does as well, and needs no message again.
+            None if is_booking && met_at(&error) == [WORKER] => Err(CommitError::WorkerChanged),
             None if met_another(&error) => Err(CommitError::JobChanged),
             _ => Err(StoreError::of(error).into()),
         }

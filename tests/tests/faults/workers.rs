@@ -12,7 +12,6 @@ use std::time::Duration;
 use async_trait::async_trait;
 use aws::launcher::{LaunchError, WorkerLauncher};
 use aws::queue::JobQueue;
-use aws::telemetry::LogFormat;
 use domain::ids::WorkerId;
 use domain::message::Message;
 use domain::protocol::Timing;
@@ -21,6 +20,7 @@ use domain::worker::Worker;
 use rand::RngExt;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
+use worker::alive::Alive;
 use worker::config::WorkerConfig;
 use worker::ffmpeg::shim::Tie;
 use worker::fleet::Member;
@@ -197,6 +197,7 @@ fn live(ground: &Ground, id: WorkerId, hand: &Hand, delay: Duration, life: Life)
             .store(dice("database"), hand.weather.clone()),
         media: ground.shore.view(dice("media"), hand.weather.clone()),
         leaving: hand.leaving.clone(),
+        alive: Alive::default(),
     };
     runtime.block_on(async {
         tokio::spawn(hand.gate.clone().guard(life.name()));
@@ -233,7 +234,6 @@ fn config(ground: &Ground, id: WorkerId) -> WorkerConfig {
         policy: ground.policy.clone(),
         ffmpeg: ground.folder.join("ffmpeg").display().to_string(),
         tie: Tie::through(FAKE),
-        log_format: LogFormat::Text,
     }
 }
 
