@@ -94,12 +94,12 @@ test-image: ## The worker's image, of the debug build
 test-aws: ARCH := x86_64
 test-aws: infra lambdas test-image ## The stack, deployed to an emulator: a channel plays through it
 	@scripts/install.sh ffmpeg
-	$(CARGO_LAMBDA) --example floor
+	$(CARGO_LAMBDA) --bin floor --features floor
 	$(TOOLS)/python -m pytest tests/aws
 
 bench-aws: ARCH := x86_64
 bench-aws: lambdas ## Cold starts and zip sizes
-	$(CARGO_LAMBDA) --example floor
+	$(CARGO_LAMBDA) --bin floor --features floor
 	$(TOOLS)/python tests/aws/cold_start.py 200
 
 infra/node_modules/.package-lock.json: infra/package.json infra/package-lock.json
