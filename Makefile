@@ -8,7 +8,7 @@ SHELL := bash
 PROFILE_DIR := target/debug
 
 .PHONY: help demo test test-fast build console bench clean deps-demo deps-test \
-	infra template lambdas test-image test-aws bench-aws deploy
+	infra template lambdas test-image test-aws bench-aws bootstrap deploy
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | column -t -s $$'\t'
@@ -71,6 +71,9 @@ TOOLS := .venv-aws/bin
 # cargo-lambda finds zig beside it.
 CARGO_LAMBDA := PATH="$(CURDIR)/$(TOOLS):$$PATH" cargo lambda build --locked --profile lambda \
 	$(if $(filter arm64,$(ARCH)),--arm64,--x86-64) --output-format zip --package functions
+
+bootstrap: infra/node_modules/.package-lock.json ## CDK's own bucket and registry, once for an account and region
+	cd infra && npx cdk bootstrap --context architecture=$(ARCH)
 
 deploy: infra/node_modules/.package-lock.json lambdas ## The stack into your AWS account (ARCH=arm64|x86_64, ARGS='--parameters …')
 	cd infra && npx cdk deploy --context architecture=$(ARCH) $(ARGS)
