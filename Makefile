@@ -1,15 +1,14 @@
 # `make demo` runs the main job; `make test` passes the tests. Both install
 # what they need (apt, where they may; npm) and say what they can't.
 
-# A recipe may use what the one before it has installed, also under `-j`.
-.NOTPARALLEL:
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .ONESHELL:
 
 PROFILE_DIR := target/debug
 
-.PHONY: help demo build console test test-fast soak bench clean deps-demo deps-test packages-test
+.PHONY: help demo build console test test-fast soak bench clean deps-demo deps-test packages-test \
+	infra template lambdas test-image test-aws bench-aws bootstrap deploy
 # Packages first, then what is built on them; cargo works in parallel by itself.
 .NOTPARALLEL:
 
@@ -75,6 +74,58 @@ tests/browser/node_modules/.package-lock.json: tests/browser/package-lock.json t
 	.venv/bin/pip install --quiet --disable-pip-version-check --requirement $<
 	touch $@
 
+# On AWS. ARCH is what functions and workers run on: arm64 or x86_64.
+
+ARCH ?= $(if $(filter aarch64 arm64,$(shell uname -m)),arm64,x86_64)
+TOOLS := .venv-aws/bin
+# cargo-lambda finds zig beside it.
+CARGO_LAMBDA := PATH="$(CURDIR)/$(TOOLS):$$PATH" cargo lambda build --locked --profile lambda \
+	$(if $(filter arm64,$(ARCH)),--arm64,--x86-64) --output-format zip --package functions
+
+bootstrap: infra/node_modules/.package-lock.json ## CDK's own bucket and registry, once for an account and region
+	cd infra && npx cdk bootstrap --context architecture=$(ARCH)
+
+deploy: infra/node_modules/.package-lock.json lambdas ## The stack into your AWS account (ARCH=arm64|x86_64, ARGS='--parameters …')
+	cd infra && npx cdk deploy --context architecture=$(ARCH) $(ARGS)
+
+lambdas: .venv-aws/installed ## The functions' zips, in target/lambda
+	$(CARGO_LAMBDA) --bin api --bin scheduler
+
+template: infra/node_modules/.package-lock.json ## infra/template.yaml and infra/COSTS.md, anew from the CDK app
+	cd infra && npm run --silent template && npm run --silent costs
+
+infra: infra/node_modules/.package-lock.json .venv-aws/installed ## What can be said of the stack without deploying it
+	(cd infra && npm test --silent && npm run --silent template -- --check && npm run --silent costs -- --check)
+	$(TOOLS)/cfn-lint infra/template.yaml
+	$(TOOLS)/hadolint infra/worker.Dockerfile
+
+test-image: ## The worker's image, of the debug build
+	@scripts/install.sh podman
+	cargo build --locked --workspace --bins
+	scripts/test-image.sh
+
+test-aws: ARCH := x86_64
+test-aws: infra lambdas test-image ## The stack, deployed to an emulator: a channel plays through it
+	@scripts/install.sh ffmpeg
+	$(CARGO_LAMBDA) --bin floor --features floor
+	$(TOOLS)/python -m pytest tests/aws
+
+bench-aws: ARCH := x86_64
+bench-aws: lambdas ## Cold starts and zip sizes
+	$(CARGO_LAMBDA) --bin floor --features floor
+	$(TOOLS)/python tests/aws/cold_start.py 200
+
+infra/node_modules/.package-lock.json: infra/package.json infra/package-lock.json
+	@scripts/install.sh npm
+	cd infra && npm ci --no-audit --no-fund --silent
+	touch node_modules/.package-lock.json
+
+.venv-aws/installed: tests/aws/requirements.txt
+	@scripts/install.sh python3
+	python3 -m venv .venv-aws
+	.venv-aws/bin/pip install --quiet --disable-pip-version-check --requirement tests/aws/requirements.txt
+	touch $@
+
 clean: ## What was built
 	cargo clean
-	rm -rf console/dist console/node_modules tests/browser/node_modules .venv
+	rm -rf console/dist console/node_modules tests/browser/node_modules .venv .venv-aws infra/node_modules infra/cdk.out

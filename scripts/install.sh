@@ -18,13 +18,15 @@ fi
 is_there() {
     case "$1" in
         chromium) [ -n "${CHROMIUM:-}" ] || command -v chromium chromium-browser google-chrome-stable google-chrome >/dev/null ;;
+        podman) command -v podman runc mmdebstrap iptables >/dev/null && [ -x /usr/lib/podman/netavark ] ;;
         python3) python3 -c 'import venv, ensurepip' 2>/dev/null ;;
         *) command -v "$1" >/dev/null ;;
     esac
 }
 
 # A C compiler is no use without the headers, which it only recommends.
-declare -A package=([cc]="gcc libc6-dev" [python3]=python3-venv)
+declare -A package=([cc]="gcc libc6-dev" [python3]=python3-venv
+    [podman]="podman buildah runc netavark aardvark-dns catatonit iptables mmdebstrap")
 
 needed=()
 useful=()

@@ -1,6 +1,9 @@
 //! Starting and ending workers.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
+use aws_config::timeout::TimeoutConfig;
 use aws_sdk_ecs::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use aws_sdk_ecs::operation::run_task::RunTaskError;
 use aws_sdk_ecs::types::{
@@ -67,9 +70,22 @@ pub struct EcsLauncher {
 }
 
 impl EcsLauncher {
-    /// A launcher with these settings.
-    pub fn new(client: aws_sdk_ecs::Client, settings: EcsSettings) -> Self {
-        Self { client, settings }
+    /// A launcher with these settings. ECS takes its time with RunTask: a
+    /// call is given longer than the database's, within the few seconds that
+    /// the scheduler itself has.
+    pub fn new(sdk: &aws_config::SdkConfig, settings: EcsSettings) -> Self {
+        let timeouts = TimeoutConfig::builder()
+            .connect_timeout(Duration::from_secs(1))
+            .operation_attempt_timeout(Duration::from_secs(4))
+            .operation_timeout(Duration::from_secs(8))
+            .build();
+        let config = aws_sdk_ecs::config::Builder::from(sdk)
+            .timeout_config(timeouts)
+            .build();
+        Self {
+            client: aws_sdk_ecs::Client::from_conf(config),
+            settings,
+        }
     }
 
     /// CPU units and MiB of a size: combinations that Fargate offers.

@@ -1,6 +1,6 @@
 """From exec to the first /next: the part of a cold start that is ours.
 
-Each function is started in turn with the least one (`functions/examples/floor.rs`)
+Each function is started in turn with the least one (`functions/src/bin/floor.rs`)
 against a runtime API of this process, so that they share whatever else the
 machine does.
 """

@@ -2,11 +2,12 @@
 is refused what it must not do."""
 
 import json
+import subprocess
 
 import pytest
 from botocore.exceptions import ClientError
 from deployed import IMAGE, Deployed, Publisher
-from emulator import Emulator, wait_for
+from emulator import REGION, ROOT, Emulator, wait_for
 
 DENIED = ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "403", "InvalidClientTokenId")
 
@@ -136,6 +137,20 @@ def test_a_role_may_do_what_it_is_for(guarded, principals, role, service, call, 
     names = {"stack": guarded.name, "queue": guarded.queue}
     filled = {k: v.format(**names) if isinstance(v, str) and k != "MessageBody" else v for k, v in arguments.items()}
     assert not principals(role).is_refused(service, call, **filled)
+
+
+def test_the_client_signs_its_calls(guarded):
+    def ezlive(auth, secret):
+        return subprocess.run(
+            [ROOT / "target/debug/ezlive", "--url", guarded.api.base, "--auth", auth, "--json", "list"],
+            env={"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": secret, "AWS_REGION": REGION, "HOME": "/"},
+            capture_output=True, text=True,
+        )
+    signed = ezlive("iam", "test")
+    assert signed.returncode == 0, signed.stderr
+    assert "jobs" in json.loads(signed.stdout)
+    unsigned = ezlive("bearer", "test")
+    assert unsigned.returncode == 1 and "403" in unsigned.stderr, unsigned.stderr
 
 
 def test_an_unsigned_caller_is_nobody(guarded):

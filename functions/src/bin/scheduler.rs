@@ -78,7 +78,7 @@ async fn main() -> Result<(), Error> {
             aws_sdk_sqs::Client::new(&sdk),
             config.queue_url,
         )),
-        launcher: Arc::new(EcsLauncher::new(aws_sdk_ecs::Client::new(&sdk), config.ecs)),
+        launcher: Arc::new(EcsLauncher::new(&sdk, config.ecs)),
         media: MediaStores::open(&config.store_url, &config.buckets)?,
         timing: config.timing,
         max_workers: config.max_workers,

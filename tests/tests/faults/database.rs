@@ -31,6 +31,9 @@ use crate::weather::Weather;
 /// How stale an eventually consistent read may be.
 const STALE: Duration = Duration::from_millis(400);
 
+/// What a read was answered with, and when.
+type Answers = VecDeque<(Duration, String)>;
+
 /// The database of one world.
 #[derive(Clone)]
 pub struct Database {
@@ -39,7 +42,7 @@ pub struct Database {
     network: Handle,
     clock: Clock,
     /// What reads that need not be consistent were answered with.
-    answers: Arc<Mutex<HashMap<String, VecDeque<(Duration, String)>>>>,
+    answers: Arc<Mutex<HashMap<String, Answers>>>,
 }
 
 impl Database {

@@ -23,6 +23,7 @@
 //! at once: give it `TIMES=50`. `LOG=1` shows the worlds as they go.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
+#![allow(clippy::print_stderr, reason = "a long run says how far it is")]
 
 mod clients;
 mod clock;

@@ -1,5 +1,5 @@
 //! The least a function in Rust can be: what the cold starts of ours are
-//! measured against (`make bench-aws`).
+//! measured against (`make bench-aws`). Built with the feature `floor` only.
 
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use serde_json::Value;
