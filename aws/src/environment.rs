@@ -7,10 +7,12 @@ use std::time::Duration;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, ConfigLoader, SdkConfig};
-use aws_smithy_http_client::tls::Provider;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
+use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
 use domain::protocol::Timing;
 use thiserror::Error;
+
+use crate::trust;
 
 /// A variable is missing or can't be read.
 #[derive(Debug, Error, PartialEq, Eq)]
@@ -38,6 +40,20 @@ pub fn optional(variable: &'static str) -> Option<String> {
     std::env::var(variable)
         .ok()
         .filter(|value| !value.is_empty())
+}
+
+/// A variable that holds names separated by commas, with or without spaces;
+/// empty where it is not there.
+pub fn names(variable: &'static str) -> Vec<String> {
+    split(&optional(variable).unwrap_or_default())
+}
+
+fn split(names: &str) -> Vec<String> {
+    let names = names.split(',').map(str::trim);
+    names
+        .filter(|name| !name.is_empty())
+        .map(str::to_owned)
+        .collect()
 }
 
 /// A variable of some type, or its default.
@@ -80,6 +96,7 @@ pub fn timing() -> Result<Timing, EnvironmentError> {
         lease: lease(seconds("EZLIVE_LEASE", default.lease)?)?,
         launch_deadline: seconds("EZLIVE_LAUNCH_DEADLINE", default.launch_deadline)?,
         stop_grace: seconds("EZLIVE_STOP_GRACE", default.stop_grace)?,
+        pace: default.pace,
     })
 }
 
@@ -109,6 +126,7 @@ pub async fn sdk_config() -> SdkConfig {
 pub fn sdk_loader() -> ConfigLoader {
     let http = aws_smithy_http_client::Builder::new()
         .tls_provider(Provider::Rustls(CryptoMode::Ring))
+        .tls_context(tls_context())
         .build_https();
     let timeouts = TimeoutConfig::builder()
         .connect_timeout(Duration::from_secs(1))
@@ -119,4 +137,27 @@ pub fn sdk_loader() -> ConfigLoader {
         .http_client(http)
         .retry_config(RetryConfig::standard())
         .timeout_config(timeouts)
+}
+
+/// TLS by the roots in [`trust`].
+fn tls_context() -> TlsContext {
+    let roots = match trust::roots() {
+        Some(pem) => TrustStore::empty().with_pem_certificate(pem),
+        None => TrustStore::default(),
+    };
+    TlsContext::builder()
+        .with_trust_store(roots)
+        .build()
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_separated_by_commas_and_spaces_do_not_count() {
+        assert_eq!(split(" one, two,,three ,"), ["one", "two", "three"]);
+        assert!(split(" ").is_empty());
+    }
 }

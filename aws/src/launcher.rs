@@ -1,6 +1,9 @@
 //! Starting and ending workers.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
+use aws_config::timeout::TimeoutConfig;
 use aws_sdk_ecs::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use aws_sdk_ecs::operation::run_task::RunTaskError;
 use aws_sdk_ecs::types::{
@@ -53,7 +56,7 @@ pub struct EcsSettings {
     pub container: String,
     /// The capacity provider, as `FARGATE` or `FARGATE_SPOT`.
     pub capacity_provider: String,
-    /// The subnets of the tasks.
+    /// The subnets of the tasks; none: they have their instance's network.
     pub subnets: Vec<String>,
     /// Their security groups.
     pub security_groups: Vec<String>,
@@ -67,9 +70,22 @@ pub struct EcsLauncher {
 }
 
 impl EcsLauncher {
-    /// A launcher with these settings.
-    pub fn new(client: aws_sdk_ecs::Client, settings: EcsSettings) -> Self {
-        Self { client, settings }
+    /// A launcher with these settings. ECS takes its time with RunTask: a
+    /// call is given longer than the database's, within the few seconds that
+    /// the scheduler itself has.
+    pub fn new(sdk: &aws_config::SdkConfig, settings: EcsSettings) -> Self {
+        let timeouts = TimeoutConfig::builder()
+            .connect_timeout(Duration::from_secs(1))
+            .operation_attempt_timeout(Duration::from_secs(4))
+            .operation_timeout(Duration::from_secs(8))
+            .build();
+        let config = aws_sdk_ecs::config::Builder::from(sdk)
+            .timeout_config(timeouts)
+            .build();
+        Self {
+            client: aws_sdk_ecs::Client::from_conf(config),
+            settings,
+        }
     }
 
     /// CPU units and MiB of a size: combinations that Fargate offers.
@@ -98,16 +114,21 @@ impl EcsLauncher {
             .build()
     }
 
-    fn network(&self) -> Result<NetworkConfiguration, LaunchError> {
+    fn network(&self) -> Result<Option<NetworkConfiguration>, LaunchError> {
+        if self.settings.subnets.is_empty() {
+            return Ok(None);
+        }
         let vpc = AwsVpcConfiguration::builder()
             .set_subnets(Some(self.settings.subnets.clone()))
             .set_security_groups(Some(self.settings.security_groups.clone()))
             .assign_public_ip(AssignPublicIp::Enabled)
             .build()
             .map_err(|error| LaunchError::Failed(error.to_string()))?;
-        Ok(NetworkConfiguration::builder()
-            .awsvpc_configuration(vpc)
-            .build())
+        Ok(Some(
+            NetworkConfiguration::builder()
+                .awsvpc_configuration(vpc)
+                .build(),
+        ))
     }
 
     /// The task that was started for this worker, where nobody noted it.
@@ -138,7 +159,7 @@ impl WorkerLauncher for EcsLauncher {
             .cluster(&self.settings.cluster)
             .task_definition(&self.settings.task_definition)
             .capacity_provider_strategy(provider)
-            .network_configuration(self.network()?)
+            .set_network_configuration(self.network()?)
             .overrides(self.overrides(worker, size))
             .client_token(worker.as_str())
             .started_by(worker.as_str())

@@ -1,8 +1,10 @@
 //! DynamoDB, SQS, ECS and object storage behind the domain's words.
 
+pub mod address;
 pub mod environment;
 pub mod launcher;
 pub mod media;
 pub mod queue;
 pub mod store;
 pub mod telemetry;
+mod trust;

@@ -4,6 +4,10 @@ use std::io::IsTerminal;
 
 use tracing_subscriber::EnvFilter;
 
+/// The target of lines that are numbers for metrics: only where they are made
+/// of the log, so not in [`LogFormat::Text`].
+pub const METRICS: &str = "ezlive_metrics";
+
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
@@ -16,8 +20,11 @@ pub enum LogFormat {
 /// Sends logs to standard error; `EZLIVE_LOG` sets the filter (`info` where it
 /// is not set). A second call changes nothing.
 pub fn init(format: LogFormat) {
-    let filter = EnvFilter::try_from_env("EZLIVE_LOG")
-        .unwrap_or_else(|_| EnvFilter::new("info,aws_config=warn,hyper=warn"));
+    let default = match format {
+        LogFormat::Json => "info,aws_config=warn,hyper=warn".to_owned(),
+        LogFormat::Text => format!("info,aws_config=warn,hyper=warn,{METRICS}=off"),
+    };
+    let filter = EnvFilter::try_from_env("EZLIVE_LOG").unwrap_or_else(|_| EnvFilter::new(default));
     let logs = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr);

@@ -17,10 +17,10 @@ struct Args {
 
 #[derive(Subcommand)]
 enum Command {
-    #[command(flatten)]
-    Client(client::Command),
     /// Run everything on this machine: API, scheduler, workers, playback, console
     Up(Box<up::UpArgs>),
+    #[command(flatten)]
+    Client(client::Command),
     /// A worker of `ezlive up`, which tells it all by its environment
     #[command(name = up::WORKER_COMMAND, hide = true)]
     Worker,

@@ -4,16 +4,21 @@
 //! No decision compares clocks: liveness is "the beat moved between looks".
 
 mod drain;
+mod ending;
 mod standby;
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use crate::job::{Desired, Job, JobState, Reason, ReasonCode};
-use crate::message::Watch;
-use crate::worker::{Worker, WorkerState};
+use crate::message::{Message, Watch};
+use crate::worker::{Booking, Worker, WorkerState};
 
 pub use drain::{DRAIN_PATIENCE, OnDrain, OnDraining, on_drain, on_draining};
+pub use ending::{
+    OnDelete, OnDeleteRequest, OnTaskStopped, on_delete, on_delete_request, on_task_stopped,
+    playlists_are_to_end,
+};
 pub use standby::Standbys;
 
 /// The protocol's times.
@@ -25,6 +30,9 @@ pub struct Timing {
     pub launch_deadline: Duration,
     /// How long a worker may take to stop before it is forced.
     pub stop_grace: Duration,
+    /// How many times faster than they are written all other pauses and
+    /// deadlines go by (see [`Timing::paced`]): 1, and more in tests only.
+    pub pace: u32,
 }
 
 impl Default for Timing {
@@ -33,6 +41,7 @@ impl Default for Timing {
             lease: Duration::from_secs(8),
             launch_deadline: Duration::from_secs(180),
             stop_grace: Duration::from_secs(10),
+            pace: 1,
         }
     }
 }
@@ -57,6 +66,18 @@ impl Timing {
         self.lease / 8
     }
 
+    /// How often the loops of an attempt must show that they are alive: 32
+    /// times in a lease (each 250 ms of 8 s).
+    pub fn pulse_interval(&self) -> Duration {
+        self.lease / 32
+    }
+
+    /// A pause or deadline that doesn't come from the lease, as it passes at
+    /// this pace.
+    pub fn paced(&self, normal: Duration) -> Duration {
+        normal / self.pace.max(1)
+    }
+
     /// How long after its last good beat was *sent* a worker must fall
     /// silent: earlier than anybody can have declared it dead.
     pub fn fence_after(&self) -> Duration {
@@ -74,8 +95,25 @@ impl Timing {
     pub fn placement_backoff(&self, failures: u32) -> Duration {
         match failures {
             0 => Duration::ZERO,
-            n => Duration::from_secs(1 << (n - 1).min(4)),
+            n => self.paced(Duration::from_secs(1 << (n - 1).min(4))),
         }
+    }
+}
+
+/// What a client's change of a job leaves to the scheduler: the message that
+/// says so, and how long it waits.
+pub fn follow_up(job: &Job, timing: &Timing) -> Option<(Message, Duration)> {
+    let stop_by = Message::StopBy {
+        job: job.id.clone(),
+        attempt: job.attempt,
+    };
+    match job.state {
+        JobState::Created => Some((Message::schedule(job.id.clone()), Duration::ZERO)),
+        JobState::Stopping => Some((stop_by, timing.stop_grace)),
+        // Stopped while it waited for its next worker: nobody else ends the
+        // playlists that the last one has left open.
+        JobState::Stopped if job.attempt > 0 => Some((stop_by, Duration::ZERO)),
+        _ => None,
     }
 }
 
@@ -107,6 +145,21 @@ pub fn on_schedule(
         JobState::Created if job.desired != Desired::Stop => OnSchedule::Place,
         JobState::Assigned if is_booting(worker) => OnSchedule::DriveLaunch,
         _ => OnSchedule::Drop,
+    }
+}
+
+/// The link at which a message finds a job's chain of looks or tries, which
+/// stands at `watch_seq` since the message `advanced_by`. One that this very
+/// message has advanced before, and then could not say so, counts as not
+/// advanced yet: delivered again, it goes on where it broke off.
+pub fn chain_link<M: PartialEq + ?Sized>(
+    watch_seq: u64,
+    advanced_by: Option<&M>,
+    message: &M,
+) -> u64 {
+    match advanced_by {
+        Some(by) if by == message => watch_seq.saturating_sub(1),
+        _ => watch_seq,
     }
 }
 
@@ -270,7 +323,7 @@ pub fn on_sweep_worker(worker: &Worker, job: Option<&Job>) -> OnSweepWorker {
 }
 
 /// What a worker does after it has read its job.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Assignment {
     /// Serve the job.
     Run,
@@ -300,6 +353,39 @@ pub fn assignment_of(job: &Job) -> Assignment {
         Desired::Pause => Assignment::Hold,
         Desired::Stop => Assignment::Stop,
     }
+}
+
+/// What a worker that serves nobody does after a look at its record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WhenIdle {
+    /// Serve this.
+    Serve(Booking),
+    /// Nothing yet.
+    Wait,
+    /// It was closed, or told to leave.
+    Leave,
+}
+
+/// Decides what a worker that serves nobody does.
+pub fn when_idle(record: Option<&Worker>) -> WhenIdle {
+    match record {
+        Some(Worker {
+            state: WorkerState::Booked,
+            booking: Some(booking),
+            ..
+        }) => WhenIdle::Serve(booking.clone()),
+        Some(Worker {
+            state: WorkerState::Idle,
+            ..
+        }) => WhenIdle::Wait,
+        _ => WhenIdle::Leave,
+    }
+}
+
+/// Whether a worker that leaves closes its own record. While it is booked it
+/// does not: its watch finds it gone, and the job with it.
+pub fn closes_itself(record: &Worker) -> bool {
+    record.booking.is_none() && record.state != WorkerState::Closed
 }
 
 fn is_booting(worker: Option<&Worker>) -> bool {

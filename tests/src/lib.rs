@@ -9,4 +9,5 @@ pub mod outage;
 pub mod outsider;
 pub mod player;
 pub mod publisher;
+pub mod scheduling;
 pub mod viewer;

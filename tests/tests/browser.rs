@@ -30,14 +30,13 @@ async fn the_console_and_dash_js_play_a_channel() -> anyhow::Result<()> {
         obey(&mut node, &api).await?;
         Ok::<_, anyhow::Error>(node.wait().await?)
     });
-    let outcome = ended.await.context("the browser goes on and on");
-    match outcome {
-        Ok(Ok(status)) if status.success() => Ok(()),
-        other => {
-            let log = std::fs::read_to_string(machine.folder().join("log.txt"))?;
-            bail!("{other:?}\n{log}");
-        }
-    }
+    let failed = match ended.await {
+        Ok(Ok(status)) if status.success() => return Ok(()),
+        Ok(Ok(status)) => format!("the browser's test: {status}"),
+        Ok(Err(error)) => format!("{error:#}"),
+        Err(_) => format!("the browser goes on and on, for {LIMIT:?}"),
+    };
+    bail!("{failed}\n{}", machine.log()?)
 }
 
 fn node(url: &str) -> anyhow::Result<Child> {

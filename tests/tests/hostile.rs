@@ -179,7 +179,7 @@ async fn a_redirect_to_a_forbidden_address_fails_without_a_contact() -> anyhow::
     })?;
     let job = api.create(&job).await?;
     let failed = api
-        .reaches(text(&job, "/id")?, "failed", Duration::from_secs(30))
+        .reaches(text(&job, "/id")?, "failed", Duration::from_secs(60))
         .await?;
     assert_eq!(text(&failed, "/reason/code")?, "input_forbidden");
     let contact = tokio::time::timeout(Duration::ZERO, forbidden.accept()).await;

@@ -4,12 +4,14 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use aws::environment::{EnvironmentError, optional, parsed, required, seconds, timing};
+use aws::environment::{EnvironmentError, names, optional, parsed, required, seconds, timing};
 use aws::store::TableNames;
 use aws::telemetry::LogFormat;
 use domain::ids::WorkerId;
 use domain::protocol::Timing;
 use domain::spec::OperatorPolicy;
+
+use crate::ffmpeg::shim::Tie;
 
 /// The settings of a worker.
 #[derive(Debug, Clone)]
@@ -26,7 +28,8 @@ pub struct WorkerConfig {
     pub rtmp_address: IpAddr,
     /// `EZLIVE_RTMP_PORTS`: the ports it may take, as `1935-1999`.
     pub rtmp_ports: RangeInclusive<u16>,
-    /// `EZLIVE_INGEST_HOST`: the host in the address it tells publishers.
+    /// `EZLIVE_INGEST_HOST`: the host in the address it tells publishers, or
+    /// `public` or `private` for its own address of that kind.
     pub ingest_host: String,
     /// `EZLIVE_LEASE` and its kin.
     pub timing: Timing,
@@ -36,8 +39,8 @@ pub struct WorkerConfig {
     pub policy: OperatorPolicy,
     /// `EZLIVE_FFMPEG`: the FFmpeg program.
     pub ffmpeg: String,
-    /// `EZLIVE_LOG_FORMAT`: `json` or `text`.
-    pub log_format: LogFormat,
+    /// What ties FFmpeg to this process: this binary itself, but in tests.
+    pub tie: Tie,
 }
 
 impl WorkerConfig {
@@ -46,12 +49,6 @@ impl WorkerConfig {
     /// # Errors
     /// [`EnvironmentError`], which names the variable.
     pub fn from_environment() -> Result<Self, EnvironmentError> {
-        let buckets = optional("EZLIVE_BUCKETS").unwrap_or_default();
-        let buckets: Vec<String> = buckets
-            .split(',')
-            .filter(|name| !name.is_empty())
-            .map(str::to_owned)
-            .collect();
         let networks = optional("EZLIVE_ALLOW_PULL_FROM").unwrap_or_default();
         Ok(Self {
             id: parsed_by("EZLIVE_WORKER_ID", |text| {
@@ -73,13 +70,26 @@ impl WorkerConfig {
                     variable: "EZLIVE_ALLOW_PULL_FROM",
                     fault: format!("can't be read: {error}"),
                 })?,
-            buckets,
+            buckets: names("EZLIVE_BUCKETS"),
             ffmpeg: optional("EZLIVE_FFMPEG").unwrap_or_else(|| "ffmpeg".to_owned()),
-            log_format: match optional("EZLIVE_LOG_FORMAT").as_deref() {
-                Some("text") => LogFormat::Text,
-                _ => LogFormat::Json,
-            },
+            tie: Tie::default(),
         })
+    }
+}
+
+/// `EZLIVE_LOG_FORMAT`: `json` or `text`. Read before all else, so that what
+/// is wrong with the rest can be told.
+///
+/// # Errors
+/// [`EnvironmentError`]: it is neither.
+pub fn log_format() -> Result<LogFormat, EnvironmentError> {
+    match optional("EZLIVE_LOG_FORMAT").as_deref() {
+        None | Some("json") => Ok(LogFormat::Json),
+        Some("text") => Ok(LogFormat::Text),
+        Some(other) => Err(EnvironmentError {
+            variable: "EZLIVE_LOG_FORMAT",
+            fault: format!("must be json or text, not {other:?}"),
+        }),
     }
 }
 

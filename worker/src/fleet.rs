@@ -6,12 +6,14 @@ use std::time::Duration;
 use anyhow::Context;
 use aws::media::MediaStores;
 use aws::store::{CommitError, Expected, Store, StoreError, WorkerChange};
+use domain::protocol::{WhenIdle, closes_itself, when_idle};
 use domain::worker::{Booking, Worker, WorkerState};
 use jiff::Timestamp;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
+use crate::alive::Alive;
 use crate::attempt::{self, After};
 use crate::config::WorkerConfig;
 
@@ -34,6 +36,8 @@ pub struct Member {
     /// Cancelled when it was told to leave, once another worker is ready for
     /// its job (SIGTERM); a child of `leaving`.
     pub draining: CancellationToken,
+    /// Where its container sees that it lives.
+    pub alive: Alive,
 }
 
 /// What an idle worker found.
@@ -97,6 +101,7 @@ impl Member {
         };
         match self.store.register_worker(&record, Timestamp::now()).await {
             Ok(worker) => {
+                self.alive.beaten();
                 tracing::info!(worker_id = %id, state = worker.state.as_str(), "registered");
                 Ok(Some(worker))
             }
@@ -133,19 +138,10 @@ impl Member {
             } else {
                 self.store.worker(id).await
             };
-            match record {
-                Ok(Some(Worker {
-                    state: WorkerState::Booked,
-                    booking: Some(booking),
-                    ..
-                })) => {
-                    return Ok(Found::Booked(booking));
-                }
-                Ok(Some(Worker {
-                    state: WorkerState::Idle,
-                    ..
-                })) => {}
-                Ok(_) | Err(StoreError::Conflict) => return Ok(Found::Leave),
+            match record.map(|record| when_idle(record.as_ref())) {
+                Ok(WhenIdle::Serve(booking)) => return Ok(Found::Booked(booking)),
+                Ok(WhenIdle::Wait) => self.alive.beaten(),
+                Ok(WhenIdle::Leave) | Err(StoreError::Conflict) => return Ok(Found::Leave),
                 // Looked again soon; should it last, the sweep closes us.
                 Err(error) => tracing::warn!(%error, "could not look for a booking"),
             }
@@ -197,7 +193,7 @@ impl Member {
         let Some(record) = self.store.worker(&worker).await? else {
             return Ok(());
         };
-        if record.booking.is_some() || record.state == WorkerState::Closed {
+        if !closes_itself(&record) {
             return Ok(());
         }
         let close = WorkerChange::Close {

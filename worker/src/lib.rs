@@ -4,6 +4,7 @@
 //! `publisher` -> object storage. [`fleet`] is the worker's life, `attempt`
 //! one job in it.
 
+pub mod alive;
 mod attempt;
 pub mod config;
 pub mod ffmpeg;
@@ -19,10 +20,11 @@ use std::process::ExitCode;
 use anyhow::Context;
 use aws::media::MediaStores;
 use aws::store::Store;
-use aws::telemetry;
+use aws::telemetry::{self, LogFormat};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+use alive::Alive;
 use config::WorkerConfig;
 use fleet::Member;
 
@@ -37,9 +39,20 @@ pub fn run() -> ExitCode {
     }
 }
 
+/// Whether the worker of this environment is healthy, as an exit code: the
+/// health check of its container.
+pub fn health() -> ExitCode {
+    match alive::is_healthy() {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) | Err(_) => ExitCode::FAILURE,
+    }
+}
+
 fn start() -> anyhow::Result<()> {
+    let log_format = config::log_format();
+    telemetry::init(*log_format.as_ref().unwrap_or(&LogFormat::Json));
+    log_format?;
     let config = WorkerConfig::from_environment()?;
-    telemetry::init(config.log_format);
     // One thread: FFmpeg is tied to the thread that starts it, and a channel
     // needs no more.
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -48,7 +61,7 @@ fn start() -> anyhow::Result<()> {
     runtime.block_on(serve(config))
 }
 
-async fn serve(config: WorkerConfig) -> anyhow::Result<()> {
+async fn serve(mut config: WorkerConfig) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let sdk = aws::environment::sdk_config().await;
@@ -58,6 +71,7 @@ async fn serve(config: WorkerConfig) -> anyhow::Result<()> {
         .probe()
         .await
         .context("the object store is of no use")?;
+    config.ingest_host = aws::address::ingest_host(&config.ingest_host).await?;
     let leaving = CancellationToken::new();
     // Who is to leave at once does not wait for another first.
     let draining = leaving.child_token();
@@ -67,6 +81,7 @@ async fn serve(config: WorkerConfig) -> anyhow::Result<()> {
         media,
         leaving: leaving.clone(),
         draining: draining.clone(),
+        alive: Alive::from_environment(),
     };
     let mut serving = std::pin::pin!(member.serve());
     loop {

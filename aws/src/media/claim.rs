@@ -5,24 +5,14 @@ use std::collections::HashMap;
 use bytes::Bytes;
 use domain::ids::JobId;
 use domain::timeline::{
-    ClaimError, MPD, MULTIVARIANT, Presentation, TIMELINE, Timeline, media_playlist_name,
+    Claim, ClaimError, MPD, MULTIVARIANT, Presentation, TIMELINE, Timeline, media_playlist_name,
 };
 use futures::future::try_join_all;
-use jiff::Timestamp;
 
 use super::Clock;
 use super::channel::{Channel, ChannelError};
 use super::store::{Condition, MediaStore, WriteError};
 use super::writer::{Playlist, RACES, Writer, contested, stamp};
-
-/// What a channel is claimed for.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Claim {
-    /// To publish: opened again if it had ended.
-    Publish(Presentation),
-    /// To end it.
-    End,
-}
 
 impl Channel {
     /// Claims the channel for this attempt, so that no lower one writes any
@@ -59,6 +49,9 @@ impl Writer {
             // A predecessor may be about to create those that aren't there:
             // all are written. Before the first segment nobody creates any.
             writer.read_playlists().await?;
+            // Those that are not there may have been deleted just now, with all
+            // the channel: they must not come back.
+            writer.still_ours().await?;
             writer.write_playlists().await?;
             writer.timeline.playlists_written(clock());
         }
@@ -79,7 +72,8 @@ impl Writer {
                 Some((body, version)) => (Some(Timeline::from_json(&body)?), Some(version)),
                 None => (None, None),
             };
-            let timeline = claimed(found, job, attempt, claim, clock())?;
+            let timeline = Timeline::claimed(found, job, attempt, claim, clock())
+                .map_err(|ClaimError::Fenced { holder }| ChannelError::Fenced { holder })?;
             let json: Bytes = timeline
                 .to_json()
                 .map_err(domain::timeline::CorruptTimeline::Json)?
@@ -116,7 +110,9 @@ impl Writer {
             let version = match found {
                 None => None,
                 Some((body, version)) => match stamp(&body) {
-                    Some(holder) if holder.attempt > this.attempt() => {
+                    // The same attempt may be ended by two schedulers at once:
+                    // the one that claimed later has been here.
+                    Some(holder) if holder > this.timeline.stamp() => {
                         return Err(ChannelError::Fenced {
                             holder: holder.attempt,
                         });
@@ -139,39 +135,4 @@ impl Writer {
         }
         Ok(())
     }
-}
-
-/// The timeline as this attempt takes it over.
-fn claimed(
-    found: Option<Timeline>,
-    job: &JobId,
-    attempt: u64,
-    claim: Claim,
-    now: Timestamp,
-) -> Result<Timeline, ChannelError> {
-    let mut timeline = match found {
-        Some(mut timeline) => {
-            timeline
-                .claim(attempt, now)
-                .map_err(|ClaimError::Fenced { holder }| ChannelError::Fenced { holder })?;
-            timeline
-        }
-        None => {
-            // Where it is only to be ended, nothing is ever presented this way.
-            let unused = Presentation {
-                target_duration: 1,
-                dvr_window: 0,
-            };
-            let presentation = match claim {
-                Claim::Publish(presentation) => presentation,
-                Claim::End => unused,
-            };
-            Timeline::new(job.clone(), attempt, presentation, now)
-        }
-    };
-    match claim {
-        Claim::Publish(presentation) => timeline.open(presentation, now),
-        Claim::End => timeline.end(now),
-    }
-    Ok(timeline)
 }

@@ -9,13 +9,14 @@ use domain::ids::JobId;
 use object_store::aws::AmazonS3Builder;
 use object_store::path::Path;
 use object_store::{
-    Attribute, Attributes, ClientOptions, Error as StoreError, ObjectStore, ObjectStoreExt,
-    PutMode, PutOptions, RetryConfig, UpdateVersion,
+    Attribute, Attributes, Certificate, ClientOptions, Error as StoreError, ObjectStore,
+    ObjectStoreExt, PutMode, PutOptions, RetryConfig, UpdateVersion,
 };
 use url::{Host, Url};
 use uuid::Uuid;
 
 use super::FileStore;
+use crate::trust;
 
 /// One request of the S3 client, its own retries not counted.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
@@ -102,7 +103,7 @@ impl MediaStore {
     /// S3 takes region, credentials and endpoint from the environment as the
     /// SDK does (`AWS_REGION`, `AWS_ENDPOINT_URL_S3`, `AWS_ENDPOINT_URL`; keys,
     /// web identity, ECS task or EC2 instance role). An endpoint on loopback
-    /// may be plain http.
+    /// may be plain http; any other only where `AWS_ALLOW_HTTP` is `true`.
     ///
     /// # Errors
     /// [`OpenError`]. Nothing is asked of the store yet: see
@@ -269,8 +270,11 @@ impl MediaStore {
             attributes: attributes(path),
             ..PutOptions::default()
         };
+        let replaces = matches!(options.mode, PutMode::Update(_));
         match self.store.put_opts(path, body.into(), options).await {
             Ok(written) => Ok(written.into()),
+            // What S3 answers where the version to be replaced is gone.
+            Err(StoreError::NotFound { .. }) if replaces => Err(WriteError::Conflict),
             Err(StoreError::AlreadyExists { .. } | StoreError::Precondition { .. }) => {
                 Err(WriteError::Conflict)
             }
@@ -299,8 +303,15 @@ fn s3(bucket: &str) -> Result<object_store::aws::AmazonS3, OpenError> {
     let mut client = ClientOptions::new()
         .with_timeout(REQUEST_TIMEOUT)
         .with_connect_timeout(CONNECT_TIMEOUT);
-    if endpoint.as_deref().is_some_and(is_loopback) {
+    let plain_allowed = std::env::var("AWS_ALLOW_HTTP").is_ok_and(|value| value == "true");
+    if plain_allowed || endpoint.as_deref().is_some_and(is_loopback) {
         client = client.with_allow_http(true);
+    }
+    if let Some(roots) = trust::roots() {
+        client = client.with_no_system_certificates(true);
+        for root in Certificate::from_pem_bundle(roots).map_err(OpenError::Client)? {
+            client = client.with_root_certificate(root);
+        }
     }
     // The callers retry, and must hear of an outage soon.
     let retry = RetryConfig {

@@ -28,6 +28,14 @@ impl MediaStores {
         })
     }
 
+    /// One store that is open already, and no buckets that jobs may name.
+    pub fn only(store: MediaStore) -> Self {
+        Self {
+            default: store,
+            buckets: BTreeMap::new(),
+        }
+    }
+
     /// Where a job is published: the bucket it names, where the operator has
     /// listed that, and the default store otherwise.
     pub fn of(&self, spec: &Spec) -> &MediaStore {

@@ -85,7 +85,7 @@ impl Writer {
                 return Ok(());
             }
             let holder = Timeline::from_json(&body)?.stamp();
-            if holder.attempt > self.attempt() || holder >= next.stamp() {
+            if holder.fences(next.stamp()) {
                 return Err(ChannelError::Fenced {
                     holder: holder.attempt,
                 });
@@ -172,11 +172,15 @@ impl Writer {
                 Err(WriteError::Conflict) => {}
             }
             known = match self.store.read(&path).await.map_err(ChannelError::Retry)? {
-                None => None,
+                // It was there a moment ago: with all the channel, perhaps.
+                None => {
+                    self.still_ours().await?;
+                    None
+                }
                 Some((found, version)) if found == body => return Ok(version),
                 Some((found, version)) => {
                     if let Some(holder) = stamp(&found)
-                        && (holder.attempt > self.attempt() || holder >= self.timeline.stamp())
+                        && holder.fences(self.timeline.stamp())
                     {
                         return Err(ChannelError::Fenced {
                             holder: holder.attempt,
@@ -187,6 +191,20 @@ impl Writer {
             };
         }
         Err(ChannelError::Retry(contested(name)))
+    }
+
+    /// Whether the channel is there, and nobody has claimed it since.
+    pub async fn still_ours(&self) -> Result<(), ChannelError> {
+        let path = self.path(TIMELINE);
+        let found = self.store.read(&path).await.map_err(ChannelError::Retry)?;
+        let (body, _) = found.ok_or(ChannelError::Deleted)?;
+        let holder = Timeline::from_json(&body)?.stamp();
+        match holder > self.timeline.stamp() {
+            true => Err(ChannelError::Fenced {
+                holder: holder.attempt,
+            }),
+            false => Ok(()),
+        }
     }
 
     /// Deletes what may go by now. What fails stays pending: it is tried
@@ -219,10 +237,6 @@ impl Writer {
 
     pub fn path(&self, name: &str) -> Path {
         self.store.object(self.timeline.job(), name)
-    }
-
-    pub fn attempt(&self) -> u64 {
-        self.timeline.stamp().attempt
     }
 }
 

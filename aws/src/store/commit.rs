@@ -1,12 +1,13 @@
 //! A transition, written whole or not at all.
 
 use aws_sdk_dynamodb::types::{Put, TransactWriteItem, Update};
+use domain::event::EventKind;
 use domain::ids::WorkerId;
 use domain::job::Transition;
 use domain::worker::{Booking, Worker};
 use jiff::Timestamp;
 
-use super::error::{failed_conditions, met_another};
+use super::error::{failed_conditions, met_another, met_at};
 use super::item::{doc, event_item, index_state, n, s, worker_item};
 use super::tables::{EXPIRES_AT, key};
 use super::{CommitError, Store, StoreError};
@@ -55,6 +56,9 @@ pub enum WorkerChange {
     },
 }
 
+/// The worker's place in a transition's transaction, after job and event.
+const WORKER: usize = 2;
+
 /// How long the record of a worker that has left is kept, in seconds.
 const CLOSED_KEPT_SECONDS: i64 = 24 * 3600;
 
@@ -72,6 +76,7 @@ impl Store {
         worker: WorkerChange,
     ) -> Result<(), CommitError> {
         let now = transition.job.updated_at;
+        let is_booking = matches!(worker, WorkerChange::Book { .. });
         let mut items = vec![self.job_update(transition)?, self.event_put(transition)?];
         items.extend(self.worker_updates(&worker, now)?);
         if let Some(counter) = self.fleet_update(&worker, None) {
@@ -83,11 +88,21 @@ impl Store {
             .set_transact_items(Some(items))
             .send()
             .await;
-        let Err(error) = sent else { return Ok(()) };
+        let Err(error) = sent else {
+            if transition.event.kind == EventKind::Failed {
+                // The stack's alarm counts these lines.
+                let reason = transition.job.reason.as_ref().map(|reason| reason.code);
+                tracing::error!(job_id = %transition.job.id, ?reason, "job failed");
+            }
+            return Ok(());
+        };
         match failed_conditions(&error).as_deref() {
             Some([true, ..]) => Err(CommitError::JobChanged),
             Some([_, _, true, ..]) => Err(CommitError::WorkerChanged),
             Some([_, _, _, true]) => Err(CommitError::FleetFull),
+            // Who books it, or its beat, was writing that idle worker: another
+            // one does as well, and needs no message again.
+            None if is_booking && met_at(&error) == [WORKER] => Err(CommitError::WorkerChanged),
             None if met_another(&error) => Err(CommitError::JobChanged),
             _ => Err(StoreError::of(error).into()),
         }

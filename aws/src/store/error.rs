@@ -76,16 +76,24 @@ pub(super) fn failed_conditions<R>(
 /// because another one was writing the same records: it may be tried again
 /// at once. The SDK doesn't do so by itself.
 pub(super) fn met_another<R>(error: &SdkError<TransactWriteItemsError, R>) -> bool {
+    !met_at(error).is_empty()
+}
+
+/// The actions, by their place, that met another transaction in such a case.
+pub(super) fn met_at<R>(error: &SdkError<TransactWriteItemsError, R>) -> Vec<usize> {
     let Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) =
         error.as_service_error()
     else {
-        return false;
+        return Vec::new();
     };
-    let reasons = cancelled.cancellation_reasons();
-    failed_conditions(error).is_none()
-        && reasons
-            .iter()
-            .any(|reason| reason.code() == Some("TransactionConflict"))
+    if failed_conditions(error).is_some() {
+        return Vec::new();
+    }
+    let reasons = cancelled.cancellation_reasons().iter().enumerate();
+    reasons
+        .filter(|(_, reason)| reason.code() == Some("TransactionConflict"))
+        .map(|(place, _)| place)
+        .collect()
 }
 
 #[cfg(test)]
@@ -116,10 +124,11 @@ mod tests {
         assert!(!met_another(&condition));
         let both = cancelled(&[met, failed]);
         assert_eq!(failed_conditions(&both), Some(vec![false, true]));
-        assert!(!met_another(&both));
+        assert!(!met_another(&both) && met_at(&both).is_empty());
         let meeting = cancelled(&[none, met]);
         assert_eq!(failed_conditions(&meeting), None);
         assert!(met_another(&meeting));
+        assert_eq!(met_at(&meeting), [1]);
         let busy = cancelled(&["ThrottlingError", none]);
         assert_eq!(failed_conditions(&busy), None);
         assert!(!met_another(&busy));

@@ -3,6 +3,7 @@
 use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, TransactWriteItem};
 use domain::ids::JobId;
 use domain::job::Job;
+use domain::protocol::chain_link;
 
 use super::error::{failed_conditions, met_another};
 use super::item::{Item, event_item, job_item, n, s, stored_job, string};
@@ -26,14 +27,10 @@ pub struct StoredJob {
 }
 
 impl StoredJob {
-    /// The link at which the message with this id finds the chain. One that
-    /// the same message has advanced before, and then could not say so, counts
-    /// as not advanced yet: delivered again, it goes on where it broke off.
+    /// The link at which the message with this id finds the chain
+    /// ([`chain_link`]).
     pub fn watch_seq_for(&self, message: &str) -> u64 {
-        match &self.watch_by {
-            Some(by) if by == message => self.watch_seq.saturating_sub(1),
-            _ => self.watch_seq,
-        }
+        chain_link(self.watch_seq, self.watch_by.as_deref(), message)
     }
 }
 

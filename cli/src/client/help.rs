@@ -3,8 +3,10 @@
 /// For `ezlive --help`.
 pub const OVERVIEW: &str = "\
 A first channel:
-  ezlive create live_job.json --watch        make a job and follow it
-  ezlive publish 5d7e                        push a test picture to it
+  ezlive up                                  in a shell of its own
+  ezlive create live_job.json                make a job; prints its id and what to play
+  ezlive publish 5d7e                        push a test picture to it, or:
+  ezlive get 5d7e                            where to push to, and how it goes
   ezlive stop 5d7e --wait
 
 A job is named by its id, or by 4 or more characters of its start or end.

@@ -20,10 +20,10 @@ mod workers;
 
 use std::process::ExitCode;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use url::Url;
 
-use api::ApiClient;
+use api::{ApiClient, Auth, Signer};
 use failure::Failure;
 use output::Output;
 
@@ -44,12 +44,31 @@ pub struct GlobalArgs {
         value_name = "TOKEN"
     )]
     pub token: Option<String>,
+    /// How calls show who makes them: by the bearer token, or signed as AWS wants it (SigV4)
+    #[arg(
+        long,
+        global = true,
+        env = "EZLIVE_AUTH",
+        value_enum,
+        default_value = "bearer",
+        value_name = "HOW"
+    )]
+    pub auth: AuthKind,
     /// Print the API's JSON instead of text for people
     #[arg(long, global = true)]
     pub json: bool,
     /// No colours; so does a NO_COLOR in the environment, or output that is no terminal
     #[arg(long, global = true)]
     pub no_color: bool,
+}
+
+/// How calls show who makes them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum AuthKind {
+    /// By `--token`, where there is one.
+    Bearer,
+    /// By a signature with the AWS credentials of the environment or of `aws configure`.
+    Iam,
 }
 
 /// A command of the client.
@@ -111,7 +130,11 @@ async fn dispatch(
 ) -> Result<ExitCode, Failure> {
     // Fails only where it was installed before, which is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let api = ApiClient::new(global.url.clone(), global.token.as_deref())?;
+    let auth = match global.auth {
+        AuthKind::Bearer => Auth::Bearer(global.token.clone()),
+        AuthKind::Iam => Auth::Iam(Signer::from_environment(&global.url).await?),
+    };
+    let api = ApiClient::new(global.url.clone(), auth)?;
     let command = match command {
         // It has a child to end, so it sees to signals itself.
         Command::Publish(args) => return publish::run(&api, output, &args).await,

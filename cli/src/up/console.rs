@@ -30,7 +30,7 @@ pub async fn file(uri: Uri) -> Response {
             ];
             (headers, file.data).into_response()
         }
-        None if path == "index.html" => MISSING.into_response(),
+        None if path == "index.html" => (StatusCode::NOT_FOUND, MISSING).into_response(),
         None => StatusCode::NOT_FOUND.into_response(),
     }
 }

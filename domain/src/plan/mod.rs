@@ -33,6 +33,7 @@ mod source;
 #[cfg(test)]
 mod tests;
 
+use std::fmt;
 use std::time::Duration;
 
 use crate::input::InputInfo;
@@ -41,7 +42,7 @@ use cadence::Cadence;
 pub use probe::probe_args;
 
 /// How the input reaches FFmpeg.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Feed {
     /// FLV on standard input, written by the worker; time begins near 0.
     FlvPipe,
@@ -49,14 +50,31 @@ pub enum Feed {
     Url {
         /// What FFmpeg is to open: host pinned or behind the worker's relay.
         url: String,
-        /// `http://127.0.0.1:PORT` of the worker's checking proxy, for HTTP.
-        /// FFmpeg's environment must not have `no_proxy`.
+        /// The worker's checking proxy, for HTTP. Its URL has a password in it
+        /// and so is no argument: FFmpeg's environment must have it as
+        /// `http_proxy`, and no `no_proxy`.
         http_proxy: Option<String>,
+        /// The certificate authorities that HTTPS servers are to be signed by;
+        /// `None` for those that FFmpeg finds by itself, where it does.
+        ca_file: Option<String>,
     },
 }
 
+impl fmt::Debug for Feed {
+    /// Without the URL: passwords and stream keys stand in it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::FlvPipe => f.write_str("FlvPipe"),
+            Self::Url { url, .. } => f
+                .debug_struct("Url")
+                .field("scheme", &source::scheme(url))
+                .finish_non_exhaustive(),
+        }
+    }
+}
+
 /// What to run, and what comes out of it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Plan {
     /// The arguments after the program's name. FFmpeg also expects a pipe for
     /// its progress as file descriptor 3.
@@ -69,6 +87,22 @@ pub struct Plan {
     /// A GOP comes in several fragments (low latency), of which only the first
     /// begins with a key frame.
     pub parts: bool,
+}
+
+impl fmt::Debug for Plan {
+    /// Without the URL among the arguments: as [`Feed`].
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = |arg: &String| match arg.split_once("://") {
+            Some((scheme, _)) => format!("{scheme}://…"),
+            None => arg.clone(),
+        };
+        f.debug_struct("Plan")
+            .field("argv", &self.argv.iter().map(shown).collect::<Vec<_>>())
+            .field("tracks", &self.tracks)
+            .field("gop", &self.gop)
+            .field("parts", &self.parts)
+            .finish()
+    }
 }
 
 /// One track of FFmpeg's output: one rendition.

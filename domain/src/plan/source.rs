@@ -24,8 +24,8 @@ pub(super) fn push(args: &mut Args, has: Has, feed: &Feed) {
             keep_video_graph(args, has);
             args.words("-f flv -i pipe:0");
         }
-        Feed::Url { url, http_proxy } => {
-            push_url_options(args, has, url, http_proxy.as_deref());
+        Feed::Url { url, ca_file, .. } => {
+            push_url_options(args, has, url, ca_file.as_deref());
             args.pair("-i", url);
         }
     }
@@ -33,7 +33,7 @@ pub(super) fn push(args: &mut Args, has: Has, feed: &Feed) {
 
 /// The protocols and formats are those the URL's own scheme needs, so that
 /// neither a redirect nor a playlist leads to another.
-pub(super) fn push_url_options(args: &mut Args, has: Has, url: &str, http_proxy: Option<&str>) {
+pub(super) fn push_url_options(args: &mut Args, has: Has, url: &str, ca_file: Option<&str>) {
     match (protocol(url), scheme(url)) {
         (PullProtocol::Rtmp, scheme) => {
             args.words("-rw_timeout 10000000");
@@ -52,15 +52,20 @@ pub(super) fn push_url_options(args: &mut Args, has: Has, url: &str, http_proxy:
             args.words("-rtsp_transport tcp -timeout 10000000");
             args.words("-protocol_whitelist rtsp,rtp,tcp -format_whitelist rtsp");
         }
-        (PullProtocol::Http, _) => {
+        (PullProtocol::Http, scheme) => {
             // Files and HLS arrive faster than they play. No reconnecting: a
             // server without ranges would be played from its beginning again
             // and again. A broken connection ends the run; the next connects.
             args.words("-re -rw_timeout 10000000");
             args.words("-protocol_whitelist http,https,httpproxy,tls,tcp,crypto");
             args.pair("-format_whitelist", HTTP_FORMATS);
-            if let Some(proxy) = http_proxy {
-                args.pair("-http_proxy", proxy);
+            // FFmpeg takes any certificate otherwise. Where nothing is
+            // encrypted it would call the options unknown.
+            if scheme == "https" {
+                args.words("-tls_verify 1");
+                if let Some(file) = ca_file {
+                    args.pair("-ca_file", file);
+                }
             }
         }
     }
@@ -83,7 +88,7 @@ pub(super) fn may_be_interlaced(feed: &Feed) -> bool {
     }
 }
 
-fn scheme(url: &str) -> &str {
+pub(super) fn scheme(url: &str) -> &str {
     url.split_once("://").map_or("", |(scheme, _)| scheme)
 }
 

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::*;
 use crate::ids::{JobId, WorkerId};
-use crate::job::{Change, Totals};
+use crate::job::{Change, Deletion, Totals};
 use crate::spec::{OperatorPolicy, Spec, WorkerSize};
 use crate::worker::Booking;
 
@@ -100,7 +100,20 @@ const TIMING: Timing = Timing {
     lease: Duration::from_secs(8),
     launch_deadline: Duration::from_secs(180),
     stop_grace: Duration::from_secs(10),
+    pace: 1,
 };
+
+#[test]
+fn all_pauses_pass_at_one_pace() {
+    let fast = Timing { pace: 20, ..TIMING };
+    for failures in 0..8 {
+        let normal = TIMING.placement_backoff(failures);
+        assert_eq!(fast.placement_backoff(failures), normal / 20);
+        assert_eq!(fast.paced(normal), normal / 20);
+        assert_eq!(TIMING.paced(normal), normal);
+    }
+    assert_eq!(TIMING.pulse_interval(), Duration::from_millis(250));
+}
 
 #[test]
 fn schedule_places_what_waits_and_drives_launches_only() {
@@ -436,4 +449,124 @@ fn the_pause_before_a_placement_grows_to_a_bound() {
         .collect();
     assert_eq!(pauses, [0, 1, 2, 4, 8, 16, 16, 16]);
     assert_eq!(TIMING.placement_backoff(u32::MAX).as_secs(), 16);
+}
+
+#[test]
+fn a_task_that_stopped_costs_its_job_the_worker_and_no_other_one() {
+    let (job, worker) = served();
+    for worker in [&worker, &closed(&worker)] {
+        assert_eq!(on_task_stopped(worker, Some(&job)), OnTaskStopped::LoseJob);
+    }
+    let handed_back = in_state(JobState::Created);
+    let again = |close| OnTaskStopped::ScheduleAgain { close };
+    assert_eq!(on_task_stopped(&worker, Some(&handed_back)), again(true));
+    assert_eq!(
+        on_task_stopped(&closed(&worker), Some(&handed_back)),
+        again(false)
+    );
+    let ended = in_state(JobState::Stopped);
+    for other in [None, Some(&ended)] {
+        assert_eq!(on_task_stopped(&worker, other), OnTaskStopped::Close);
+        assert_eq!(
+            on_task_stopped(&closed(&worker), other),
+            OnTaskStopped::Drop
+        );
+    }
+}
+
+#[test]
+fn a_deletion_waits_for_the_end_and_leaves_no_playlist_open() {
+    let deleted = |state, media| Job {
+        deletion: Some(Deletion { media }),
+        ..in_state(state)
+    };
+    assert_eq!(on_delete(None), OnDelete::Drop);
+    assert_eq!(
+        on_delete(Some(&in_state(JobState::Stopped))),
+        OnDelete::Drop
+    );
+    for state in JobState::LIVE {
+        assert_eq!(on_delete(Some(&deleted(state, true))), OnDelete::Wait);
+    }
+    let stopped = deleted(JobState::Stopped, false);
+    assert_eq!(on_delete(Some(&stopped)), OnDelete::EndPlaylists);
+    assert!(playlists_are_to_end(&stopped));
+    let never_placed = Job {
+        attempt: 0,
+        ..stopped
+    };
+    assert_eq!(on_delete(Some(&never_placed)), OnDelete::Remove);
+    let with_media = deleted(JobState::Failed, true);
+    assert_eq!(on_delete(Some(&with_media)), OnDelete::RemoveMedia);
+    assert!(!playlists_are_to_end(&with_media));
+    assert!(!playlists_are_to_end(&in_state(JobState::Stopping)));
+}
+
+#[test]
+fn a_clients_change_leaves_what_it_asks_for_to_the_scheduler() {
+    for state in JobState::ALL {
+        let job = in_state(state);
+        let stop_by = Message::StopBy {
+            job: job.id.clone(),
+            attempt: job.attempt,
+        };
+        let expected = match state {
+            JobState::Created => Some((Message::schedule(job.id.clone()), Duration::ZERO)),
+            JobState::Stopping => Some((stop_by, TIMING.stop_grace)),
+            JobState::Stopped => Some((stop_by, Duration::ZERO)),
+            _ => None,
+        };
+        assert_eq!(follow_up(&job, &TIMING), expected, "{state:?}");
+    }
+}
+
+#[test]
+fn an_idle_worker_serves_what_it_is_booked_for_and_leaves_when_closed() {
+    let (_, worker) = served();
+    let booking = worker.booking.clone().unwrap();
+    assert_eq!(when_idle(Some(&worker)), WhenIdle::Serve(booking));
+    assert!(!closes_itself(&worker));
+    let idle = Worker {
+        state: WorkerState::Idle,
+        booking: None,
+        ..worker.clone()
+    };
+    assert_eq!(when_idle(Some(&idle)), WhenIdle::Wait);
+    assert!(closes_itself(&idle));
+    for gone in [None, Some(&closed(&idle)), Some(&closed(&worker))] {
+        assert_eq!(when_idle(gone), WhenIdle::Leave);
+        assert!(!gone.is_some_and(closes_itself));
+    }
+}
+
+#[test]
+fn a_wish_to_delete_removes_what_is_over_and_marks_the_rest() {
+    let stopped = in_state(JobState::Stopped);
+    let media = Deletion { media: true };
+    let ask = on_delete_request;
+    assert_eq!(ask(&stopped, false, false), OnDeleteRequest::Remove);
+    assert_eq!(ask(&stopped, false, true), OnDeleteRequest::Mark(media));
+    let ending = Job {
+        ending: true,
+        ..stopped
+    };
+    let keep = Deletion { media: false };
+    assert_eq!(ask(&ending, false, false), OnDeleteRequest::Mark(keep));
+    let live = in_state(JobState::Streaming);
+    assert_eq!(ask(&live, false, true), OnDeleteRequest::Refuse);
+    assert_eq!(ask(&live, true, false), OnDeleteRequest::Mark(keep));
+    let marked = Job {
+        deletion: Some(media),
+        ..live
+    };
+    for again in [false, true] {
+        assert_eq!(ask(&marked, false, again), OnDeleteRequest::Stands);
+    }
+}
+
+#[test]
+fn a_message_finds_the_chain_where_it_has_left_it() {
+    assert_eq!(chain_link(5, None, "a"), 5);
+    assert_eq!(chain_link(5, Some("b"), "a"), 5);
+    assert_eq!(chain_link(5, Some("a"), "a"), 4);
 }

@@ -93,17 +93,14 @@ impl PullUrl {
         PullProtocol::of_scheme(self.0.scheme()).unwrap_or(PullProtocol::Http)
     }
 
-    /// The URL without credentials and query, and for RTMP without what
-    /// follows the application, which is a stream key as often as not.
+    /// The URL without credentials, query and what follows the first segment
+    /// of its path: stream keys and tokens stand in paths as often as not.
     pub fn redacted(&self) -> String {
         let (scheme, host) = (self.0.scheme(), self.0.host_str().unwrap_or_default());
         let port = self.0.port().map(|port| format!(":{port}"));
-        let path = match self.protocol() {
-            PullProtocol::Rtmp => match self.0.path().trim_start_matches('/').split_once('/') {
-                Some((app, _)) => format!("/{app}/…"),
-                None => self.0.path().to_owned(),
-            },
-            _ => self.0.path().to_owned(),
+        let path = match self.0.path().trim_start_matches('/').split_once('/') {
+            Some((first, _)) => format!("/{first}/…"),
+            None => self.0.path().to_owned(),
         };
         format!("{scheme}://{host}{}{path}", port.unwrap_or_default())
     }

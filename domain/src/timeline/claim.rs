@@ -3,6 +3,16 @@
 use jiff::Timestamp;
 
 use super::{Presentation, Timeline};
+use crate::ids::JobId;
+
+/// What a channel is claimed for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Claim {
+    /// To publish: opened again if it had ended.
+    Publish(Presentation),
+    /// To end it.
+    End,
+}
 
 /// Why a timeline can't be claimed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -16,6 +26,43 @@ pub enum ClaimError {
 }
 
 impl Timeline {
+    /// The timeline as this attempt takes it over: the one found, or where
+    /// nothing has been published yet a new one.
+    ///
+    /// # Errors
+    /// [`ClaimError::Fenced`] where a higher attempt holds it.
+    pub fn claimed(
+        found: Option<Self>,
+        job: &JobId,
+        attempt: u64,
+        claim: Claim,
+        now: Timestamp,
+    ) -> Result<Self, ClaimError> {
+        let mut timeline = match found {
+            Some(mut timeline) => {
+                timeline.claim(attempt, now)?;
+                timeline
+            }
+            None => {
+                // Where it is only to be ended, nothing is ever presented this way.
+                let unused = Presentation {
+                    target_duration: 1,
+                    dvr_window: 0,
+                };
+                let presentation = match claim {
+                    Claim::Publish(presentation) => presentation,
+                    Claim::End => unused,
+                };
+                Self::new(job.clone(), attempt, presentation, now)
+            }
+        };
+        match claim {
+            Claim::Publish(presentation) => timeline.open(presentation, now),
+            Claim::End => timeline.end(now),
+        }
+        Ok(timeline)
+    }
+
     /// Takes the channel over for this attempt. The run of the last holder is
     /// closed. The time that retired objects are kept starts anew: it was
     /// measured by another machine's clock, and playlists may not have been

@@ -34,7 +34,7 @@ use serde::{Deserialize, Serialize};
 use crate::ids::JobId;
 use crate::spec::Output;
 
-pub use claim::ClaimError;
+pub use claim::{Claim, ClaimError};
 pub use paths::{MPD, MULTIVARIANT, TIMELINE, media_playlist_name};
 pub use run::{Bandwidth, Media, NewRun, Rendition, RunError, RunId};
 pub use stamp::Stamp;

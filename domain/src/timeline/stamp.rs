@@ -25,6 +25,13 @@ impl Stamp {
         let revision = words.next()?.strip_prefix("revision=")?.parse().ok()?;
         Some(Self { attempt, revision })
     }
+
+    /// Whether a writer that has met this stamp, where it was to replace
+    /// something older by `next`, must write no more: a higher attempt has
+    /// been here, or this attempt itself further on.
+    pub fn fences(self, next: Self) -> bool {
+        self.attempt > next.attempt || self >= next
+    }
 }
 
 impl fmt::Display for Stamp {

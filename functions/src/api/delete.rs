@@ -7,7 +7,8 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use domain::ids::JobId;
-use domain::job::{Change, Deletion, Job};
+use domain::job::{Change, Job};
+use domain::protocol::{OnDeleteRequest, on_delete_request};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -71,28 +72,25 @@ impl Api {
         job: Job,
         parameters: &DeleteParameters,
     ) -> Result<Option<Job>, StepError> {
-        // A deletion asked for before stands; this one may add to it.
-        let before = job.deletion;
-        let deletion = Deletion {
-            media: parameters.media || before.is_some_and(|before| before.media),
+        let deletion = match on_delete_request(&job, parameters.force, parameters.media) {
+            OnDeleteRequest::Remove => {
+                self.store.delete_job(&job).await?;
+                tracing::info!(job_id = %job.id, "deleted");
+                return Ok(None);
+            }
+            OnDeleteRequest::Refuse => {
+                return Err(Problem::illegal_state(format!(
+                    "a job that is {} can't be deleted; stop it first, or delete it with ?force=true",
+                    job.state.as_str()
+                ))
+                .into());
+            }
+            OnDeleteRequest::Stands => {
+                self.follow_deletion(&job).await;
+                return Ok(Some(job));
+            }
+            OnDeleteRequest::Mark(deletion) => deletion,
         };
-        // Its record goes last: it tells which playlists are still to be ended.
-        if job.state.is_ended() && !job.ending && !deletion.media {
-            self.store.delete_job(&job).await?;
-            tracing::info!(job_id = %job.id, "deleted");
-            return Ok(None);
-        }
-        if !job.state.is_ended() && !parameters.force && before.is_none() {
-            return Err(Problem::illegal_state(format!(
-                "a job that is {} can't be deleted; stop it first, or delete it with ?force=true",
-                job.state.as_str()
-            ))
-            .into());
-        }
-        if before == Some(deletion) {
-            self.follow_deletion(&job).await;
-            return Ok(Some(job));
-        }
         let ended_before = job.state.is_ended();
         let job = self
             .commit(&job, Change::RequestDelete { deletion })

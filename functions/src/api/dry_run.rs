@@ -37,6 +37,7 @@ impl DryRun {
             Source::Pull { url } => Feed::Url {
                 url: url.url().to_string(),
                 http_proxy: None,
+                ca_file: None,
             },
         };
         let argv = plan(&spec, &assumed_input(), &feed).argv;

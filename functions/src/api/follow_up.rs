@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 use axum::extract::{MatchedPath, Request};
 use axum::middleware::Next;
 use axum::response::Response;
-use domain::job::{Job, JobState};
+use domain::job::Job;
 use domain::message::Message;
+use domain::protocol::follow_up;
 
 use super::Api;
 
@@ -17,21 +18,8 @@ const DELETE_PAUSE: Duration = Duration::from_secs(1);
 impl Api {
     /// Tells the scheduler of what a client's change has left it to do.
     pub(super) async fn follow_up(&self, job: &Job) {
-        match job.state {
-            JobState::Created => {
-                self.send(Message::schedule(job.id.clone()), Duration::ZERO)
-                    .await;
-            }
-            JobState::Stopping => {
-                self.send(stop_by(job), self.settings.timing.stop_grace)
-                    .await;
-            }
-            // Stopped while it waited for its next worker: nobody else ends
-            // the playlists that the last one has left open.
-            JobState::Stopped if job.attempt > 0 => {
-                self.send(stop_by(job), Duration::ZERO).await;
-            }
-            _ => {}
+        if let Some((message, delay)) = follow_up(job, &self.settings.timing) {
+            self.send(message, delay).await;
         }
     }
 
@@ -40,7 +28,7 @@ impl Api {
         let delay = if job.is_to_be_deleted() {
             Duration::ZERO
         } else {
-            DELETE_PAUSE
+            self.settings.timing.paced(DELETE_PAUSE)
         };
         let delete = Message::Delete {
             job: job.id.clone(),
@@ -54,13 +42,6 @@ impl Api {
         if let Err(error) = self.queue.send(&message, delay).await {
             tracing::warn!(?message, %error, "a message was lost; the sweep will find its job");
         }
-    }
-}
-
-fn stop_by(job: &Job) -> Message {
-    Message::StopBy {
-        job: job.id.clone(),
-        attempt: job.attempt,
     }
 }
 

@@ -1,6 +1,6 @@
 //! The OpenAPI document: what the handlers' annotations leave to say.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use axum::Extension;
 use axum::http::header::CONTENT_TYPE;
@@ -42,9 +42,10 @@ pub(super) fn base() -> utoipa::openapi::OpenApi {
     Base::openapi()
 }
 
-/// The document as it is served, in JSON.
+/// The document, made into JSON when it is first asked for: a function that
+/// is starting has no time for it.
 #[derive(Clone)]
-pub(super) struct Document(Arc<str>);
+pub(super) struct Document(Arc<LazyLock<String, Box<dyn FnOnce() -> String + Send>>>);
 
 /// The description of this API, in OpenAPI 3.1.
 #[utoipa::path(
@@ -58,12 +59,19 @@ pub(super) async fn document(
     _: Parameters<NoParameters>,
     Extension(Document(json)): Extension<Document>,
 ) -> impl IntoResponse {
-    ([(CONTENT_TYPE, "application/json")], json.to_string())
+    (
+        [(CONTENT_TYPE, "application/json")],
+        LazyLock::force(&json).clone(),
+    )
 }
 
 /// Adds the answers that every operation may give, and the token that an
 /// operator may ask for.
-pub(super) fn complete(mut document: utoipa::openapi::OpenApi) -> Document {
+pub(super) fn complete(document: utoipa::openapi::OpenApi) -> Document {
+    Document(Arc::new(LazyLock::new(Box::new(|| completed(document)))))
+}
+
+fn completed(mut document: utoipa::openapi::OpenApi) -> String {
     let bearer = HttpBuilder::new()
         .scheme(HttpAuthScheme::Bearer)
         .description(Some("Asked for where the operator has set a token"));
@@ -84,7 +92,7 @@ pub(super) fn complete(mut document: utoipa::openapi::OpenApi) -> Document {
         }
     }
     // Plain data: there is nothing in it that has no JSON.
-    Document(document.to_json().unwrap_or_default().into())
+    document.to_json().unwrap_or_default()
 }
 
 const BEARER: &str = "token";

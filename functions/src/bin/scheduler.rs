@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use aws::environment::{EnvironmentError, optional, parsed, required, sdk_config, timing};
+use aws::environment::{EnvironmentError, names, optional, parsed, required, sdk_config, timing};
 use aws::launcher::{EcsLauncher, EcsSettings};
 use aws::media::MediaStores;
 use aws::queue::SqsQueue;
@@ -10,6 +10,7 @@ use aws::store::{Store, TableNames};
 use aws::telemetry::{self, LogFormat};
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
 use domain::protocol::Timing;
+use domain::spec::WorkerSize;
 use functions::scheduler::Scheduler;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 
@@ -22,6 +23,7 @@ struct Config {
     timing: Timing,
     max_workers: Option<u64>,
     min_idle: u64,
+    one_size: Option<WorkerSize>,
     ecs: EcsSettings,
 }
 
@@ -32,32 +34,37 @@ impl Config {
             tables: TableNames::with_prefix(&required("EZLIVE_TABLE_PREFIX")?),
             queue_url: required("EZLIVE_QUEUE_URL")?,
             store_url: required("EZLIVE_STORE")?,
-            buckets: list("EZLIVE_BUCKETS"),
+            buckets: names("EZLIVE_BUCKETS"),
             timing: timing()?,
             max_workers: (max_workers > 0).then_some(max_workers),
             min_idle: parsed("EZLIVE_MIN_IDLE", 0)?,
+            one_size: one_size()?,
             ecs: EcsSettings {
                 cluster: required("EZLIVE_ECS_CLUSTER")?,
                 task_definition: required("EZLIVE_TASK_DEFINITION")?,
                 container: optional("EZLIVE_CONTAINER").unwrap_or_else(|| "worker".to_owned()),
                 capacity_provider: optional("EZLIVE_CAPACITY_PROVIDER")
                     .unwrap_or_else(|| "FARGATE".to_owned()),
-                subnets: list("EZLIVE_SUBNETS"),
-                security_groups: list("EZLIVE_SECURITY_GROUPS"),
+                subnets: names("EZLIVE_SUBNETS"),
+                security_groups: names("EZLIVE_SECURITY_GROUPS"),
             },
         })
     }
 }
 
-/// A variable that holds names separated by commas.
-fn list(variable: &'static str) -> Vec<String> {
-    let value = optional(variable).unwrap_or_default();
-    value
-        .split(',')
-        .map(str::trim)
-        .filter(|name| !name.is_empty())
-        .map(str::to_owned)
-        .collect()
+/// `EZLIVE_WORKER_SIZE`: `by-job`, or the size that every worker has.
+fn one_size() -> Result<Option<WorkerSize>, EnvironmentError> {
+    const SIZE: &str = "EZLIVE_WORKER_SIZE";
+    match optional(SIZE).as_deref() {
+        None | Some("by-job") => Ok(None),
+        Some(name) => match WorkerSize::parse(name) {
+            None => Err(EnvironmentError {
+                variable: SIZE,
+                fault: "must be by-job, small, medium or large".to_owned(),
+            }),
+            size => Ok(size),
+        },
+    }
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -71,12 +78,12 @@ async fn main() -> Result<(), Error> {
             aws_sdk_sqs::Client::new(&sdk),
             config.queue_url,
         )),
-        launcher: Arc::new(EcsLauncher::new(aws_sdk_ecs::Client::new(&sdk), config.ecs)),
+        launcher: Arc::new(EcsLauncher::new(&sdk, config.ecs)),
         media: MediaStores::open(&config.store_url, &config.buckets)?,
         timing: config.timing,
         max_workers: config.max_workers,
         min_idle: config.min_idle,
-        one_size: None,
+        one_size: config.one_size,
     };
     let scheduler = &scheduler;
     lambda_runtime::run(service_fn(move |event: LambdaEvent<SqsEvent>| async move {

@@ -17,6 +17,10 @@ use super::{Failure, Scheduler, transition};
 /// Idle workers looked at in one go; a few lost races still leave some.
 const IDLE_PAGE: usize = 16;
 
+/// How many such pages are looked at before a worker is launched. The first
+/// does unless it was lost whole, so this bounds what a rush costs.
+const IDLE_PAGES: usize = 3;
+
 /// The longest pause before a job that waits for the fleet is tried again: a
 /// worker that comes free must not idle for long.
 const FLEET_PAUSE: Duration = Duration::from_secs(2);
@@ -71,40 +75,49 @@ impl Scheduler {
         }
     }
 
+    /// Tries page after page, as far as each has workers: when all jobs come
+    /// at once, a page may be gone by the time it is tried, while others idle.
     async fn book_idle(&self, job: &Job) -> Result<Booked, Failure> {
         let size = self.size_for(job);
-        let mut idle = self
-            .store
-            .idle_workers(size, &WorkerId::generate(), IDLE_PAGE)
-            .await?;
-        idle.shuffle(&mut rand::rng());
-        for worker in idle {
-            let booked = transition(
-                job,
-                Change::Book {
-                    worker: worker.clone(),
-                },
-            )?;
-            let booking = Booking {
-                job: job.id.clone(),
-                attempt: booked.job.attempt,
-            };
-            match self
+        for _ in 0..IDLE_PAGES {
+            let mut idle = self
                 .store
-                .commit(&booked, WorkerChange::Book { worker, booking })
-                .await
-            {
-                Ok(()) => {
-                    tracing::info!(job_id = %job.id, attempt = booked.job.attempt, "booked an idle worker");
-                    self.start_watch(&booked.job).await?;
+                .idle_workers(size, &WorkerId::generate(), IDLE_PAGE)
+                .await?;
+            if idle.is_empty() {
+                break;
+            }
+            idle.shuffle(&mut rand::rng());
+            for worker in idle {
+                if self.book(job, worker).await? {
                     return Ok(Booked::Done);
                 }
-                // Another job was faster on this worker.
-                Err(CommitError::WorkerChanged) => {}
-                Err(error) => return Err(error.into()),
             }
         }
         Ok(Booked::NoneIdle)
+    }
+
+    /// Books this idle worker; `false` where another job was faster.
+    async fn book(&self, job: &Job, worker: WorkerId) -> Result<bool, Failure> {
+        let booked = transition(
+            job,
+            Change::Book {
+                worker: worker.clone(),
+            },
+        )?;
+        let booking = Booking {
+            job: job.id.clone(),
+            attempt: booked.job.attempt,
+        };
+        let change = WorkerChange::Book { worker, booking };
+        match self.store.commit(&booked, change).await {
+            Ok(()) => {}
+            Err(CommitError::WorkerChanged) => return Ok(false),
+            Err(error) => return Err(error.into()),
+        }
+        tracing::info!(job_id = %job.id, attempt = booked.job.attempt, "booked an idle worker");
+        self.start_watch(&booked.job).await?;
+        Ok(true)
     }
 
     /// Books a worker that is yet to be launched. Its id is derived from job
@@ -140,7 +153,8 @@ impl Scheduler {
             .reason
             .as_ref()
             .is_some_and(|reason| reason.code == ReasonCode::FleetLimit);
-        let mut pause = FLEET_PAUSE;
+        let longest = self.timing.paced(FLEET_PAUSE);
+        let mut pause = longest;
         if !waits {
             let limit = self.max_workers.unwrap_or_default();
             let message = format!("all {limit} workers are in use; the job waits for one");
@@ -148,7 +162,7 @@ impl Scheduler {
             let waiting = transition(&job, Change::NotPlaced { reason })?;
             self.store.commit(&waiting, WorkerChange::None).await?;
             job = Cow::Owned(waiting.job);
-            pause = self.timing.placement_backoff(job.failures).min(FLEET_PAUSE);
+            pause = self.timing.placement_backoff(job.failures).min(longest);
         }
         let seq = stored.watch_seq_for(tried.message);
         match self

@@ -7,7 +7,7 @@ use aws::store::{CommitError, WorkerChange};
 use domain::ids::JobId;
 use domain::job::{Change, Job};
 use domain::message::Message;
-use domain::protocol::{OnStopBy, on_stop_by};
+use domain::protocol::{OnDelete, OnStopBy, on_delete, on_stop_by, playlists_are_to_end};
 use domain::worker::WorkerState;
 use jiff::Timestamp;
 
@@ -51,9 +51,7 @@ impl Scheduler {
     /// Ends the playlists of an ended job, where its worker has not, and notes
     /// that it is done. What can't be done now the next sweep asks for again.
     pub(super) async fn end_playlists(&self, job: &Job) -> Result<(), Failure> {
-        // Whoever deletes its media ends them for good, and a new end must
-        // not come to lie in the emptied folder.
-        if job.deletion.is_some_and(|deletion| deletion.media) {
+        if !playlists_are_to_end(job) {
             return Ok(());
         }
         match self.end_channel(job).await {
@@ -82,25 +80,22 @@ impl Scheduler {
     }
 
     pub(super) async fn delete(&self, id: &JobId) -> Result<(), Failure> {
-        let Some(stored) = self.store.job(id).await? else {
-            return Ok(());
-        };
-        let job = stored.job;
-        let Some(deletion) = job.deletion else {
-            return Ok(());
-        };
-        if !job.is_to_be_deleted() {
-            return self
-                .send(Message::Delete { job: id.clone() }, DELETE_PAUSE)
-                .await;
-        }
-        if deletion.media {
-            aws::media::delete_media(self.media.of(&job.spec), id)
-                .await
-                .map_err(|error| Failure::Retry(error.to_string()))?;
-        } else if job.attempt > 0 {
-            // Once the record is gone, no `StopBy` can end them any more.
-            match self.end_channel(&job).await {
+        let job = self.store.job(id).await?.map(|stored| stored.job);
+        let decision = on_delete(job.as_ref());
+        let Some(job) = job else { return Ok(()) };
+        match decision {
+            OnDelete::Drop => return Ok(()),
+            OnDelete::Wait => {
+                let pause = self.timing.paced(DELETE_PAUSE);
+                return self.send(Message::Delete { job: id.clone() }, pause).await;
+            }
+            OnDelete::RemoveMedia => {
+                let media = self.media.of(&job.spec);
+                aws::media::delete_media(media, id, job.attempt, &Timestamp::now)
+                    .await
+                    .map_err(|error| Failure::Retry(error.to_string()))?;
+            }
+            OnDelete::EndPlaylists => match self.end_channel(&job).await {
                 Err(error @ ChannelError::Retry(_)) => {
                     return Err(Failure::Retry(error.to_string()));
                 }
@@ -108,7 +103,8 @@ impl Scheduler {
                     tracing::error!(job_id = %job.id, %fault, "poison: playlists can't be ended");
                 }
                 Ok(()) | Err(ChannelError::Fenced { .. } | ChannelError::Deleted) => {}
-            }
+            },
+            OnDelete::Remove => {}
         }
         Ok(self.store.delete_job(&job).await?)
     }

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use aws::store::{StoreError, WorkerChange};
 use domain::ids::WorkerId;
-use domain::job::{Change, Job, JobState, Reason, ReasonCode, Totals};
+use domain::job::{Change, Job, Reason, ReasonCode, Totals};
 use domain::message::{Message, Watch};
-use domain::protocol::{OnWatch, on_watch};
+use domain::protocol::{OnTaskStopped, OnWatch, on_task_stopped, on_watch};
 use domain::worker::{Worker, WorkerState};
 use jiff::Timestamp;
 
@@ -78,32 +78,38 @@ impl Scheduler {
         let Some(worker) = self.store.worker(id).await? else {
             return Ok(());
         };
-        let is_closed = worker.state == WorkerState::Closed;
-        if let Some(booking) = &worker.booking
-            && let Some(stored) = self.store.job(&booking.job).await?
-        {
-            let job = &stored.job;
-            if job.is_booked_on(&worker.id, booking.attempt) {
+        let job = match &worker.booking {
+            Some(booking) => self.store.job(&booking.job).await?,
+            None => None,
+        };
+        let job = job.map(|stored| stored.job);
+        match (on_task_stopped(&worker, job.as_ref()), job) {
+            (OnTaskStopped::LoseJob, Some(job)) => {
                 let reason = Reason::new(ReasonCode::WorkerExited, "the worker's process ended");
                 // The process is certainly gone: its beat says nothing any more.
-                return self.lose(job, reason, totals(&worker), None).await;
+                self.lose(&job, reason, totals(&worker), None).await
             }
-            // It has handed the job back: a worker has no queue to say so.
-            if job.state == JobState::Created && job.attempt == booking.attempt {
-                self.schedule_again(job).await?;
+            // A worker has no queue to say itself that it handed it back.
+            (OnTaskStopped::ScheduleAgain { close }, Some(job)) => {
+                self.schedule_again(&job).await?;
+                match close {
+                    true => self.close_gone(&worker).await,
+                    false => Ok(()),
+                }
             }
+            (OnTaskStopped::Close, _) => self.close_gone(&worker).await,
+            (OnTaskStopped::Drop, _) | (_, None) => Ok(()),
         }
-        match is_closed {
-            true => Ok(()),
-            // Booked just now: the next delivery takes that job from it.
-            false => {
-                let close = WorkerChange::Close {
-                    worker: worker.id.clone(),
-                    seen_beat: Some(worker.beat),
-                };
-                Ok(self.store.commit_worker(close, Timestamp::now()).await?)
-            }
-        }
+    }
+
+    /// Closes a worker whose process is gone. Booked just now, it is not
+    /// closed: the next delivery takes that job from it.
+    async fn close_gone(&self, worker: &Worker) -> Result<(), Failure> {
+        let close = WorkerChange::Close {
+            worker: worker.id.clone(),
+            seen_beat: Some(worker.beat),
+        };
+        Ok(self.store.commit_worker(close, Timestamp::now()).await?)
     }
 
     /// Takes a job from a worker that seems dead: ends the worker first, then

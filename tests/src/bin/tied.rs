@@ -31,6 +31,7 @@ async fn run() -> anyhow::Result<()> {
         tie: Tie::default(),
         stall: Duration::from_secs(60),
         first_frame: Duration::from_secs(60),
+        http_proxy: None,
         secrets: Vec::new(),
     })?;
     let mut stdout = std::io::stdout();

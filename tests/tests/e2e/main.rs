@@ -9,6 +9,7 @@ mod pull;
 mod reconnect;
 mod restart;
 mod standby;
+mod tracks;
 
 use serde_json::Value;
 use tests::api::text;

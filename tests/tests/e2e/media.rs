@@ -23,7 +23,7 @@ async fn a_minute_of_playing_breaks_no_rule_and_reads_back_whole() -> anyhow::Re
     let api = Api::of(&machine)?;
     let job = api.create(&serde_json::from_str(SAMPLE)?).await?;
     let id = text(&job, "/id")?.to_owned();
-    let job = api.reaches(&id, "running", Duration::from_secs(20)).await?;
+    let job = api.reaches(&id, "running", Duration::from_secs(60)).await?;
     let _publisher = Publisher::start(&job, "640x360", "25")?;
     let mut viewer = Viewer::of(&api, &job)?;
     let begins = viewer.sees("a playlist", "video365k.m3u8", HANGS, |_| true);

@@ -18,9 +18,9 @@ use tests::machine::{now, small_channel};
 use tests::viewer::Viewer;
 
 /// All here takes a few seconds, and more on a busy machine.
-const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = Duration::from_secs(60);
 /// To probe a live playlist, and to bring out the first segment of it.
-const PULLED: Duration = Duration::from_secs(30);
+const PULLED: Duration = Duration::from_secs(60);
 
 fn pulls(url: &str) -> anyhow::Result<Value> {
     small_channel(|job| job["Input"]["Url"] = json!(url))

@@ -30,6 +30,11 @@ impl Backoff {
         }
     }
 
+    /// Whether it has happened since the last success.
+    pub fn has_failed(&self) -> bool {
+        self.failures > 0
+    }
+
     /// Whether it has happened too often.
     pub fn is_spent(&self) -> bool {
         self.failures >= BUDGET

@@ -19,6 +19,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use super::drain::{Departure, Drain};
+use crate::alive::Alive;
 use crate::publisher;
 
 /// What is wanted of the attempt.
@@ -65,6 +66,8 @@ pub struct Beat {
     pub publishing: watch::Receiver<publisher::Status>,
     /// What it sends along.
     pub stats: watch::Receiver<Stats>,
+    /// The container's health check.
+    pub alive: Alive,
     /// Whom it tells.
     pub orders: watch::Sender<Orders>,
 }
@@ -93,7 +96,10 @@ impl Beat {
             let beat = tokio::time::timeout_at(fence_at, self.once(&mut drain)).await;
             match beat {
                 Ok(Ok(Assignment::Gone)) => break,
-                Ok(Ok(_)) => last_good = sent,
+                Ok(Ok(_)) => {
+                    last_good = sent;
+                    self.alive.beaten();
+                }
                 Ok(Err(StoreError::Conflict)) => break,
                 Ok(Err(error)) => tracing::warn!(%error, "a beat was missed"),
                 Err(_) => break,
@@ -191,6 +197,3 @@ impl Seen {
             || (self.publisher.still(progress) > patience && publishing)
     }
 }
-
-/// How often a loop must move its pulse at least.
-pub const PULSE_EVERY: Duration = Duration::from_millis(250);

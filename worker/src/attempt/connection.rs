@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use domain::input::InputInfo;
+
 use crate::ingest::flv::tag::{Body, body};
 use crate::ingest::sniff::{Opening, SniffError, Sniffer};
 use crate::ingest::{Metadata, Tag, TagKind};
@@ -10,70 +12,135 @@ use crate::ingest::{Metadata, Tag, TagKind};
 /// After what comes in could not be used it is looked at again: publishers
 /// change what they send.
 const LOOK_AGAIN: Duration = Duration::from_secs(10);
+/// A track that is silent for so long while the other goes on has stopped: by
+/// the wall clock and by the publisher's.
+const SILENT: Duration = Duration::from_secs(3);
 
 /// A publisher, or an origin, that is on.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Connection {
     metadata: Option<Metadata>,
-    /// The newest decoder configurations: publishers send them but once.
-    video_config: Option<Tag>,
-    audio_config: Option<Tag>,
-    /// There until it is clear what comes in.
-    sniffer: Option<Sniffer>,
+    video: Track,
+    audio: Track,
+    state: State,
     /// What comes in can't be transcoded: nothing is tried before then, on
     /// the sniffer's clock.
     unusable_until: Duration,
+}
+
+/// Where the tags of a connection go.
+#[derive(Debug)]
+enum State {
+    /// Nowhere.
+    Held,
+    /// To the sniffer, until it is clear what comes in.
+    Sniffing(Box<Sniffer>),
+    /// To the run.
+    Open,
+}
+
+/// What was seen of one track.
+#[derive(Debug, Default)]
+struct Track {
+    /// The newest decoder configuration: publishers send them but once.
+    config: Option<Tag>,
+    /// When the last frame came, and its timestamp.
+    last: Option<(Duration, u32)>,
+}
+
+/// What comes in is no longer what the run was planned for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InputChange {
+    /// A track that the run's input did not have.
+    Appeared(TagKind),
+    /// A track of the run's input has stopped while the other goes on.
+    Stopped(TagKind),
 }
 
 impl Connection {
     /// A connection that has just begun.
     pub fn new() -> Self {
         Self {
-            sniffer: Some(Sniffer::default()),
-            ..Self::default()
+            metadata: None,
+            video: Track::default(),
+            audio: Track::default(),
+            state: State::Sniffing(Box::default()),
+            unusable_until: Duration::ZERO,
         }
     }
 
     /// Whether its tags still go to the sniffer.
     pub fn is_sniffing(&self) -> bool {
-        self.sniffer.is_some()
+        matches!(self.state, State::Sniffing(_))
+    }
+
+    /// Whether it is clear what comes in, and tags are for the run.
+    pub fn is_open(&self) -> bool {
+        matches!(self.state, State::Open)
     }
 
     /// What the publisher says of its stream.
     pub fn metadata(&mut self, metadata: Metadata) {
-        if let Some(sniffer) = &mut self.sniffer {
+        if let State::Sniffing(sniffer) = &mut self.state {
             sniffer.metadata(metadata.clone());
         }
         self.metadata = Some(metadata);
     }
 
     /// Notes a tag that goes past: its configuration may be needed again.
-    pub fn note(&mut self, tag: &Tag) {
-        if body(tag) == Body::Config {
-            match tag.kind {
-                TagKind::Video => self.video_config = Some(tag.clone()),
-                TagKind::Audio => self.audio_config = Some(tag.clone()),
-            }
+    pub fn note(&mut self, tag: &Tag, now: Duration) {
+        let track = match tag.kind {
+            TagKind::Video => &mut self.video,
+            TagKind::Audio => &mut self.audio,
+        };
+        match body(tag) {
+            Body::Config => track.config = Some(tag.clone()),
+            Body::KeyFrame | Body::Frame => track.last = Some((now, tag.timestamp)),
+            Body::Nothing => {}
         }
+    }
+
+    /// Whether this tag, noted already, shows that what comes in is no longer
+    /// what a run on `input` was planned for. Told where another run can
+    /// begin: for a picture, at a key frame.
+    pub fn change(&self, tag: &Tag, input: &InputInfo, now: Duration) -> Option<InputChange> {
+        if body(tag) != Body::KeyFrame {
+            return None;
+        }
+        let (expected, other, other_expected) = match tag.kind {
+            TagKind::Video => (input.video.is_some(), &self.audio, input.audio.is_some()),
+            TagKind::Audio => (input.audio.is_some(), &self.video, input.video.is_some()),
+        };
+        if !expected && Sniffer::can_decode(tag, self.track(tag.kind).config.as_ref()) {
+            return Some(InputChange::Appeared(tag.kind));
+        }
+        let (came, timestamp) = other.last?;
+        let step = tag.timestamp.wrapping_sub(timestamp) as i32;
+        let silent =
+            now.saturating_sub(came) > SILENT && i128::from(step) > SILENT.as_millis() as i128;
+        (other_expected && silent).then_some(InputChange::Stopped(match tag.kind {
+            TagKind::Video => TagKind::Audio,
+            TagKind::Audio => TagKind::Video,
+        }))
     }
 
     /// Begins to find out anew what comes in, for the next run.
     pub fn sniff_again(&mut self) {
-        let mut sniffer = Sniffer::default();
+        let mut sniffer = Sniffer::midway();
         if let Some(metadata) = &self.metadata {
             sniffer.metadata(metadata.clone());
         }
-        self.sniffer = Some(sniffer);
+        self.state = State::Sniffing(Box::new(sniffer));
     }
 
     /// Leaves off finding out: nothing is to run just now.
-    pub fn stop_sniffing(&mut self) {
-        self.sniffer = None;
+    pub fn hold(&mut self) {
+        self.state = State::Held;
     }
 
     /// What comes in can't be used just now.
     pub fn give_up(&mut self, now: Duration) {
-        self.sniffer = None;
+        self.state = State::Held;
         self.unusable_until = now + LOOK_AGAIN;
     }
 
@@ -88,7 +155,7 @@ impl Connection {
     /// [`SniffError`]: it can't be transcoded.
     pub fn sniff(&mut self, tag: Tag, now: Duration) -> Result<Option<Opening>, SniffError> {
         let configs = self.configs_before(&tag);
-        let Some(sniffer) = &mut self.sniffer else {
+        let State::Sniffing(sniffer) = &mut self.state else {
             return Ok(None);
         };
         for config in configs {
@@ -103,24 +170,32 @@ impl Connection {
     /// # Errors
     /// [`SniffError`]: it can't be transcoded.
     pub fn poll(&mut self, now: Duration) -> Result<Option<Opening>, SniffError> {
-        let Some(sniffer) = &mut self.sniffer else {
+        let State::Sniffing(sniffer) = &mut self.state else {
             return Ok(None);
         };
         let opening = sniffer.poll(now)?;
         Ok(self.opened(opening))
     }
 
+    fn track(&self, kind: TagKind) -> &Track {
+        match kind {
+            TagKind::Video => &self.video,
+            TagKind::Audio => &self.audio,
+        }
+    }
+
     /// The configurations seen earlier, to stand before the first tag of a
-    /// sniff in the connection's midst, at its time.
-    fn configs_before(&mut self, tag: &Tag) -> Vec<Tag> {
-        let is_first = self.sniffer.as_ref().is_some_and(Sniffer::is_empty);
+    /// sniff in the connection's midst, at its time. They are no sign of a
+    /// track: the sniffer counts frames.
+    fn configs_before(&self, tag: &Tag) -> Vec<Tag> {
+        let is_first = matches!(&self.state, State::Sniffing(sniffer) if sniffer.is_empty());
         if !is_first {
             return Vec::new();
         }
         // A configuration that comes in stands for itself, not for the other
         // kind's.
         let is_config = body(tag) == Body::Config;
-        [&self.video_config, &self.audio_config]
+        [&self.video.config, &self.audio.config]
             .into_iter()
             .flatten()
             .filter(|config| !is_config || config.kind != tag.kind)
@@ -133,52 +208,11 @@ impl Connection {
 
     fn opened(&mut self, opening: Option<Opening>) -> Option<Opening> {
         if opening.is_some() {
-            self.sniffer = None;
+            self.state = State::Open;
         }
         opening
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use bytes::Bytes;
-
-    fn tag(kind: TagKind, data: &'static [u8]) -> Tag {
-        Tag {
-            kind,
-            timestamp: 7,
-            data: Bytes::from_static(data),
-        }
-    }
-
-    #[test]
-    fn the_other_kinds_configuration_stands_before_one_that_comes_in() {
-        let video = tag(TagKind::Video, &[0x17, 0, 0, 0, 0, 1]);
-        let audio = tag(TagKind::Audio, &[0xAF, 0, 0x12, 0x10]);
-        let mut connection = Connection::new();
-        connection.note(&video);
-        connection.note(&audio);
-        connection.sniff_again();
-        assert_eq!(
-            connection.configs_before(&audio),
-            std::slice::from_ref(&video)
-        );
-        assert_eq!(
-            connection.configs_before(&video),
-            std::slice::from_ref(&audio)
-        );
-        let frame = tag(TagKind::Video, &[0x27, 1, 0, 0, 0, 1]);
-        assert_eq!(connection.configs_before(&frame), [video, audio]);
-    }
-
-    #[test]
-    fn what_was_given_up_is_looked_at_again() {
-        let mut connection = Connection::new();
-        let now = Duration::from_secs(30);
-        connection.give_up(now);
-        assert!(!connection.is_sniffing());
-        assert!(connection.is_unusable(now));
-        assert!(!connection.is_unusable(now + LOOK_AGAIN));
-    }
-}
+mod tests;

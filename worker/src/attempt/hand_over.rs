@@ -42,7 +42,7 @@ impl Reporter {
                     why = "the worker was told to leave";
                     break;
                 }
-                Err(CommitError::JobChanged) => {}
+                Err(CommitError::JobChanged) => tokio::time::sleep(self.timing.paced(PAUSE)).await,
                 // Another job was faster on this worker.
                 Err(CommitError::WorkerChanged) => next = others.next(),
                 Err(CommitError::FleetFull | CommitError::Store(StoreError::Conflict)) => {
@@ -50,7 +50,7 @@ impl Reporter {
                 }
                 Err(CommitError::Store(error)) => {
                     tracing::warn!(%error, "not handed over yet");
-                    tokio::time::sleep(PAUSE).await;
+                    tokio::time::sleep(self.timing.paced(PAUSE)).await;
                 }
             }
         }

@@ -77,7 +77,12 @@ pub async fn serve(member: &Member, booking: Booking) -> After {
         departure: Departure::Stay,
     });
     let pulse = Pulse::default();
-    let publishing = publisher::Config::new(job.id.clone(), booking.attempt, &job.spec.output);
+    let publishing = publisher::Config::new(
+        job.id.clone(),
+        booking.attempt,
+        &job.spec.output,
+        member.config.timing,
+    );
     let mut publisher = Publisher::start(member.media.of(&job.spec).clone(), publishing);
     let beat = Beat {
         store: member.store.clone(),
@@ -88,6 +93,7 @@ pub async fn serve(member: &Member, booking: Booking) -> After {
         pulse: pulse.clone(),
         publishing: publisher.status(),
         stats: stats_seen.clone(),
+        alive: member.alive.clone(),
         orders,
     };
     let beat = tokio::spawn(beat.run().in_current_span());
@@ -95,6 +101,7 @@ pub async fn serve(member: &Member, booking: Booking) -> After {
         store: member.store.clone(),
         worker: member.config.id.clone(),
         booking: booking.clone(),
+        timing: member.config.timing,
     };
     let session = Session::new(
         member,
@@ -114,13 +121,19 @@ pub async fn serve(member: &Member, booking: Booking) -> After {
         totals,
     };
     let closed = end.close(outcome, tail);
-    let closed = unless_gone(&orders_seen, &pulse, Duration::ZERO, closed).await;
+    let timing = member.config.timing;
+    let alive = Alive {
+        orders: &orders_seen,
+        pulse: &pulse,
+        every: timing.pulse_interval(),
+    };
+    let closed = unless_gone(alive, Duration::ZERO, closed).await;
     let after = match closed.flatten() {
         // Once this is written the beat finds the booking gone, and may be
         // told so before we are: what the write says counts.
         Some(ending) => {
             let written = write_end(&reporter, ending);
-            unless_gone(&orders_seen, &pulse, LAST_WRITE, written).await
+            unless_gone(alive, timing.paced(LAST_WRITE), written).await
         }
         None => None,
     };
@@ -129,15 +142,23 @@ pub async fn serve(member: &Member, booking: Booking) -> After {
     after.unwrap_or(After::Leave)
 }
 
+/// How an attempt shows that it is alive, and learns that it should not be.
+#[derive(Clone, Copy)]
+struct Alive<'a> {
+    orders: &'a watch::Receiver<Orders>,
+    pulse: &'a Pulse,
+    /// How often the pulse must move at least.
+    every: Duration,
+}
+
 /// Does the last things of an attempt, as a loop that makes progress; gives
 /// them up once the booking has been gone for as long as `patience`.
 async fn unless_gone<T>(
-    orders: &watch::Receiver<Orders>,
-    pulse: &Pulse,
+    alive: Alive<'_>,
     patience: Duration,
     last_things: impl Future<Output = T>,
 ) -> Option<T> {
-    let mut orders = orders.clone();
+    let mut orders = alive.orders.clone();
     let gone = async {
         let is_gone = |orders: &Orders| orders.assignment == Assignment::Gone;
         // Without a beat nobody keeps the booking either.
@@ -146,12 +167,12 @@ async fn unless_gone<T>(
     };
     let mut gone = std::pin::pin!(gone);
     let mut last_things = std::pin::pin!(last_things);
-    let mut tick = tokio::time::interval(beat::PULSE_EVERY);
+    let mut tick = tokio::time::interval(alive.every);
     loop {
         tokio::select! {
             done = &mut last_things => return Some(done),
             () = &mut gone => return None,
-            _ = tick.tick() => pulse.moved(),
+            _ = tick.tick() => alive.pulse.moved(),
         }
     }
 }
@@ -216,6 +237,7 @@ impl End<'_> {
     /// after it.
     async fn close(self, outcome: Outcome, tail: Tail) -> Option<Ending> {
         let totals = self.totals;
+        let timing = self.member.config.timing;
         let worker = self.member.config.id.clone();
         let booking = self.booking;
         let close = WorkerChange::Close {
@@ -228,7 +250,7 @@ impl End<'_> {
             WorkerChange::Release { worker, booking }
         };
         if matches!(outcome, Outcome::Gone) {
-            tail.kill();
+            drop(tail);
             return None;
         }
         tail.finish().await;
@@ -239,7 +261,7 @@ impl End<'_> {
                     None => PUBLISH_ALL,
                     Some(_) => PUBLISH_END,
                 };
-                let playlists_ended = end_playlists(self.publisher, patience).await;
+                let playlists_ended = end_playlists(self.publisher, timing.paced(patience)).await;
                 let change = Change::Finish {
                     reason,
                     totals,
@@ -248,7 +270,8 @@ impl End<'_> {
                 Some(Ending::Written(change, free))
             }
             Outcome::Failed { reason } => {
-                let playlists_ended = end_playlists(self.publisher, PUBLISH_END).await;
+                let playlists_ended =
+                    end_playlists(self.publisher, timing.paced(PUBLISH_END)).await;
                 let change = Change::Fail {
                     reason,
                     totals,
@@ -258,12 +281,12 @@ impl End<'_> {
             }
             Outcome::HandedOver { to } => {
                 self.publisher.close();
-                publish_the_rest(self.publisher, PUBLISH_ALL).await;
+                publish_the_rest(self.publisher, timing.paced(PUBLISH_ALL)).await;
                 Some(Ending::HandedOver(HandOver { to, totals }))
             }
             Outcome::HandedBack { reason } => {
                 self.publisher.close();
-                publish_the_rest(self.publisher, PUBLISH_ALL).await;
+                publish_the_rest(self.publisher, timing.paced(PUBLISH_ALL)).await;
                 let change = Change::HandBack { reason, totals };
                 Some(Ending::Written(change, close))
             }
@@ -317,15 +340,20 @@ mod tests {
     async fn the_last_things_end_with_the_booking_and_their_patience() {
         let (sender, seen) = watch::channel(orders(Assignment::Stop));
         let pulse = Pulse::default();
-        let done = unless_gone(&seen, &pulse, Duration::ZERO, async { 1 }).await;
+        let alive = Alive {
+            orders: &seen,
+            pulse: &pulse,
+            every: Duration::from_millis(250),
+        };
+        let done = unless_gone(alive, Duration::ZERO, async { 1 }).await;
         assert_eq!(done, Some(1));
 
         sender.send_replace(orders(Assignment::Gone));
         let never = std::future::pending::<()>();
-        let given_up = unless_gone(&seen, &pulse, Duration::ZERO, never).await;
+        let given_up = unless_gone(alive, Duration::ZERO, never).await;
         assert_eq!(given_up, None);
         let write = tokio::time::sleep(LAST_WRITE / 2);
-        let written = unless_gone(&seen, &pulse, LAST_WRITE, write).await;
+        let written = unless_gone(alive, LAST_WRITE, write).await;
         assert_eq!(written, Some(()), "the write itself has freed the booking");
     }
 }

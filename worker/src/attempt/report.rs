@@ -3,6 +3,7 @@
 use aws::store::{CommitError, Store, StoreError, WorkerChange};
 use domain::ids::WorkerId;
 use domain::job::Change;
+use domain::protocol::Timing;
 use domain::worker::Booking;
 use jiff::Timestamp;
 use thiserror::Error;
@@ -35,6 +36,8 @@ pub struct Reporter {
     pub worker: WorkerId,
     /// On what.
     pub booking: Booking,
+    /// The protocol's times.
+    pub timing: Timing,
 }
 
 impl Reporter {
@@ -49,7 +52,8 @@ impl Reporter {
                 // A wish of the client's came in between, as a stop: the
                 // attempt learns of it with its next beat.
                 Ok(Tried::Written | Tried::Illegal) => return Ok(()),
-                Err(CommitError::JobChanged) => continue,
+                // Read before another's change: the next try reads after it.
+                Err(CommitError::JobChanged) => tokio::time::sleep(self.timing.paced(PAUSE)).await,
                 // Drained meanwhile: it takes no other job, so it leaves.
                 Err(CommitError::WorkerChanged)
                     if matches!(worker, WorkerChange::Release { .. }) =>
@@ -63,7 +67,7 @@ impl Reporter {
                 Err(CommitError::Store(StoreError::Conflict)) => return Err(NotOurs),
                 Err(CommitError::Store(error)) => {
                     tracing::warn!(%error, "a change could not be written yet");
-                    tokio::time::sleep(PAUSE).await;
+                    tokio::time::sleep(self.timing.paced(PAUSE)).await;
                 }
             }
         }

@@ -6,19 +6,21 @@ use bytes::{Bytes, BytesMut};
 use domain::input::InputInfo;
 use domain::plan::{Feed as PlanFeed, Plan, Track, plan};
 use domain::spec::Spec;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
+use thiserror::Error;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::config::WorkerConfig;
-use crate::ffmpeg::{EndCause, Feed, Progress, Run, RunConfig, RunEnd, StartError, shim::Tie};
+use crate::ffmpeg::{EndCause, Feed, Progress, Run, RunConfig, RunEnd, StartError};
 use crate::ingest::Tag;
 use crate::ingest::flv::{DriftBeyondBound, FlvWriter};
 use crate::ingest::pull::Prepared;
-use crate::mp4::Piece;
-use crate::publisher::Intake;
-use crate::segmenter::{Cadence, Segmenter};
+use crate::mp4::{Fragment, Piece};
+use crate::publisher::{Intake, TracksDiffer};
+use crate::segment::TrackInit;
+use crate::segmenter::{Cadence, SegmentError, Segmenter};
 
 /// How long FFmpeg may go without a frame while it has input.
 const STALL: Duration = Duration::from_secs(8);
@@ -27,7 +29,8 @@ const FIRST_FRAME: Duration = Duration::from_secs(20);
 /// How long FFmpeg may take to bring out what it has at the end.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// A run under way. Dropping it kills FFmpeg.
+/// A run under way. Dropping it kills FFmpeg, and nothing more of it is
+/// published.
 pub struct ActiveRun {
     run: Run,
     /// What the run was planned for.
@@ -35,8 +38,10 @@ pub struct ActiveRun {
     started: Instant,
     feed: Option<Feed>,
     writer: FlvWriter,
+    /// How long FFmpeg may take to bring out what it has at the end.
+    grace: Duration,
     progress: watch::Receiver<Progress>,
-    output: Option<JoinHandle<()>>,
+    output: Option<Output>,
     /// Keeps the connections of a pulled input open.
     prepared: Option<Prepared>,
 }
@@ -75,9 +80,14 @@ impl ActiveRun {
             program: config.ffmpeg.clone().into(),
             argv,
             feed: setup.prepared.is_none(),
-            tie: Tie::default(),
-            stall: STALL,
-            first_frame: FIRST_FRAME,
+            tie: config.tie.clone(),
+            stall: config.timing.paced(STALL),
+            first_frame: config.timing.paced(FIRST_FRAME),
+            http_proxy: setup
+                .prepared
+                .as_ref()
+                .and_then(Prepared::http_proxy)
+                .map(str::to_owned),
             secrets: setup
                 .prepared
                 .as_ref()
@@ -87,7 +97,9 @@ impl ActiveRun {
         let output = run.take_pieces().map(|pieces| {
             let started = Started {
                 number: setup.number,
-                start: Timestamp::now(),
+                // What the worker feeds begins as it is fed. What FFmpeg opens
+                // itself begins once it is connected and understood.
+                start: setup.prepared.is_none().then(Timestamp::now),
                 tracks,
             };
             let segment = setup.spec.output.segment_duration.millis;
@@ -96,12 +108,18 @@ impl ActiveRun {
                 gop,
                 parts,
             };
-            tokio::spawn(take_output(pieces, started, cadence, setup.publisher))
+            Output(tokio::spawn(take_output(
+                pieces,
+                started,
+                cadence,
+                setup.publisher,
+            )))
         });
         Ok(Self {
             feed: run.take_feed(),
             progress: run.progress(),
             writer: FlvWriter::new(&setup.input),
+            grace: config.timing.paced(GRACE),
             run,
             input: setup.input,
             started: Instant::now(),
@@ -176,89 +194,192 @@ impl ActiveRun {
     /// Ends FFmpeg in order: all that it has goes to the publisher.
     pub async fn finish(mut self) -> RunEnd {
         self.feed = None;
-        self.run.finish(GRACE);
+        self.run.finish(self.grace);
         let end = self.run.wait().await;
         self.take_rest().await;
         end
     }
 
     /// After [`Self::ended`]: what it still brought out goes to the publisher.
-    pub async fn take_rest(mut self) {
-        if let Some(output) = self.output.take() {
-            // A panic in it has been printed.
-            let _ = output.await;
-        }
+    /// Gives why its output could not be published, if it was so.
+    pub async fn take_rest(mut self) -> Option<OutputFault> {
+        let mut output = self.output.take()?;
+        // A panic in it has been printed.
+        (&mut output.0).await.ok()?.err()
     }
+}
 
-    /// Kills FFmpeg; nothing more is published of it.
-    pub fn kill(self) {
-        if let Some(output) = &self.output {
-            output.abort();
-        }
-        self.run.kill();
+/// What takes a run's output. Dropped, nothing more of it is published.
+struct Output(JoinHandle<Result<(), OutputFault>>);
+
+/// Why a run's output could not be published. The run ends.
+#[derive(Debug, PartialEq, Error)]
+pub enum OutputFault {
+    /// It does not become segments.
+    #[error("FFmpeg's output can't be cut: {0}")]
+    Cut(#[from] SegmentError),
+    /// It has other tracks than the plan.
+    #[error(transparent)]
+    Tracks(#[from] TracksDiffer),
+}
+
+impl Drop for Output {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 
 /// What the publisher needs to know of a run before its first segment.
 struct Started {
     number: u32,
-    start: Timestamp,
+    /// The time of day of media time 0; `None` where the first fragment tells.
+    start: Option<Timestamp>,
     tracks: Vec<Track>,
 }
 
 /// Cuts FFmpeg's output into segments, for the publisher.
+///
+/// # Errors
+/// [`OutputFault`]; dropping the pieces then ends the run.
 async fn take_output(
     mut pieces: mpsc::Receiver<Piece>,
     started: Started,
     cadence: Cadence,
     publisher: Intake,
-) {
-    let mut started = Some(started);
-    let mut segmenter: Option<Segmenter> = None;
+) -> Result<(), OutputFault> {
+    let Some(Piece::Init(inits)) = pieces.recv().await else {
+        return Ok(());
+    };
+    let mut segmenter = Segmenter::new(cadence, &inits);
+    let cut = cut_output(&mut pieces, &mut segmenter, started, inits, &publisher).await;
+    if let Err(error) = &cut {
+        tracing::error!(%error, "the run ends");
+    }
+    match segmenter.finish() {
+        // Tracks that nobody knows can't be published.
+        _ if matches!(cut, Err(OutputFault::Tracks(_))) => {}
+        Ok(Some(last)) => publisher.segment(last),
+        Ok(None) => {}
+        Err(error) => tracing::debug!(%error, "nothing whole is left of the run"),
+    }
+    cut
+}
+
+async fn cut_output(
+    pieces: &mut mpsc::Receiver<Piece>,
+    segmenter: &mut Segmenter,
+    started: Started,
+    inits: Vec<TrackInit>,
+    publisher: &Intake,
+) -> Result<(), OutputFault> {
+    let Started {
+        number,
+        start,
+        tracks,
+    } = started;
+    let mut header = Some(inits);
     while let Some(piece) = pieces.recv().await {
-        match piece {
-            Piece::Init(inits) => {
-                let Some(Started {
-                    number,
-                    start,
-                    tracks,
-                }) = started.take()
-                else {
-                    return;
-                };
-                segmenter = Some(Segmenter::new(cadence, &inits));
-                publisher.start_run(number, start, &tracks, inits);
-            }
-            Piece::Fragment(fragment) => {
-                let Some(cut) = segmenter.as_mut().map(|segmenter| segmenter.push(fragment)) else {
-                    return;
-                };
-                match cut {
-                    Ok(segments) => segments.into_iter().for_each(|cut| publisher.segment(cut)),
-                    // Dropping the pieces ends the run.
-                    Err(error) => {
-                        tracing::error!(%error, "FFmpeg's output can't be cut: the run ends");
-                        break;
-                    }
-                }
-            }
+        // The header comes once.
+        let Piece::Fragment(fragment) = piece else {
+            break;
+        };
+        if let Some(inits) = header.take() {
+            let start = start.unwrap_or_else(|| media_zero(Timestamp::now(), &fragment, &inits));
+            publisher.start_run(number, start, &tracks, inits)?;
+        }
+        for segment in segmenter.push(fragment)? {
+            publisher.segment(segment);
         }
     }
-    match segmenter.map(Segmenter::finish) {
-        Some(Ok(Some(last))) => publisher.segment(last),
-        Some(Err(error)) => tracing::debug!(%error, "nothing whole is left of the run"),
-        _ => {}
+    Ok(())
+}
+
+/// The time of day of media time 0, where a fragment has come out just now:
+/// its end was then.
+fn media_zero(now: Timestamp, fragment: &Fragment, inits: &[TrackInit]) -> Timestamp {
+    // One of no track can't be published either.
+    let Some(init) = inits.get(fragment.track) else {
+        return now;
+    };
+    let end = fragment.start.saturating_add(fragment.duration);
+    let end = Duration::try_from_secs_f64(end as f64 / f64::from(init.timescale));
+    let end = end.ok().and_then(|end| SignedDuration::try_from(end).ok());
+    end.and_then(|end| now.checked_sub(end).ok()).unwrap_or(now)
+}
+
+/// How a run's end reads in the history; `fault` is why its output could
+/// not be published.
+pub fn end_text(end: &RunEnd, fault: Option<&OutputFault>) -> String {
+    match (&end.cause, fault) {
+        // We ended it then, whatever it looks like.
+        (EndCause::Killed, Some(OutputFault::Cut(SegmentError::Starved { .. }))) => {
+            "the picture or the sound of the input has stopped".to_owned()
+        }
+        (EndCause::Killed, Some(fault)) => fault.to_string(),
+        (cause, _) => cause_text(cause),
     }
 }
 
-/// How a run's end reads in the history.
-pub fn end_text(end: &RunEnd) -> String {
-    match &end.cause {
+fn cause_text(cause: &EndCause) -> String {
+    match cause {
         EndCause::Finished { .. } => "the run was ended".to_owned(),
         EndCause::Killed => "FFmpeg was killed".to_owned(),
         EndCause::InputEnded => "the input ended".to_owned(),
-        EndCause::Stalled => format!("FFmpeg brought out no frame for {} s", STALL.as_secs()),
+        EndCause::Stalled { waited } => {
+            format!("FFmpeg brought out no frame for {} s", waited.as_secs())
+        }
         EndCause::BadOutput(error) => format!("FFmpeg's output can't be read: {error}"),
         EndCause::Failed { message, .. } => message.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::segment::Media;
+
+    #[test]
+    fn media_time_began_as_long_ago_as_the_first_fragment_ends() {
+        let init = TrackInit {
+            media: Media::Video,
+            codec: String::new(),
+            timescale: 12_800,
+            data: Bytes::new(),
+        };
+        let fragment = Fragment {
+            track: 0,
+            start: 6400,
+            duration: 25_600,
+            samples: 50,
+            starts_with_sync: true,
+            data: Bytes::new(),
+        };
+        let now: Timestamp = "2026-01-01T00:00:10Z".parse().unwrap();
+        let zero: Timestamp = "2026-01-01T00:00:07.5Z".parse().unwrap();
+        assert_eq!(media_zero(now, &fragment, &[init]), zero);
+        assert_eq!(media_zero(now, &fragment, &[]), now, "a track that is none");
+    }
+
+    #[test]
+    fn the_history_says_what_ended_a_run() {
+        let end = |cause| RunEnd {
+            cause,
+            exit: None,
+            stderr: Vec::new(),
+        };
+        let waited = Duration::from_secs(20);
+        let stalled = end_text(&end(EndCause::Stalled { waited }), None);
+        assert_eq!(stalled, "FFmpeg brought out no frame for 20 s");
+        let killed = end(EndCause::Killed);
+        let no_key_frame = OutputFault::Cut(SegmentError::NoKeyFrame {
+            track: 0,
+            at_seconds: 4.0,
+        });
+        assert_eq!(
+            end_text(&killed, Some(&no_key_frame)),
+            "FFmpeg's output can't be cut: track 0: no key frame where a segment begins, at 4.000 s"
+        );
+        let starved = OutputFault::Cut(SegmentError::Starved { track: 1 });
+        assert!(end_text(&killed, Some(&starved)).contains("has stopped"));
     }
 }

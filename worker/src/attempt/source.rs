@@ -125,6 +125,7 @@ fn play(url: PullUrl, config: &WorkerConfig) -> Tags {
     let (sender, events) = mpsc::channel(EVENTS);
     let (trouble_sender, trouble) = watch::channel(None);
     let policy = address_policy(config);
+    let timing = config.timing;
     let playing = async move {
         let mut pause = PULL_PAUSES.0;
         loop {
@@ -150,7 +151,7 @@ fn play(url: PullUrl, config: &WorkerConfig) -> Tags {
                     pause = (pause * 2).min(PULL_PAUSES.1);
                 }
             }
-            tokio::time::sleep(pause).await;
+            tokio::time::sleep(timing.paced(pause)).await;
         }
     };
     let task = tokio::spawn(playing.in_current_span());

@@ -11,10 +11,15 @@ const KEPT: [&str; 5] = ["PATH", "HOME", "LANG", "TMPDIR", "LD_LIBRARY_PATH"];
 /// Beginnings of the names of others.
 const KEPT_BEGINNINGS: [&str; 2] = ["LC_", "FONTCONFIG_"];
 
-/// Leaves the command only what its program needs, whatever was set before.
-pub fn scrub(command: &mut Command) {
+/// Leaves the command only what its program needs, whatever was set before,
+/// and the proxy of its input, if it is to have one.
+///
+/// The proxy's URL has a password in it. A process's arguments are for all
+/// users to read, its environment only for its own (proc(5)).
+pub fn scrub(command: &mut Command, http_proxy: Option<&str>) {
     command.env_clear();
     command.envs(std::env::vars_os().filter(|(name, _)| is_kept(name)));
+    command.envs(http_proxy.map(|proxy| ("http_proxy", proxy)));
 }
 
 fn is_kept(name: &OsStr) -> bool {

@@ -57,7 +57,7 @@ impl Process {
     pub(super) fn spawn(config: &RunConfig) -> Result<(Self, Pipes), StartError> {
         let (progress_sender, progress) = pipe::pipe()?;
         let mut command = config.tie.command(&config.program);
-        scrub(&mut command);
+        scrub(&mut command, config.http_proxy.as_deref());
         let mut command = Command::from(command);
         command
             .args(&config.argv)
@@ -144,11 +144,12 @@ mod tests {
         // arguments name. Cargo sets the second one for tests.
         let config = RunConfig {
             program: "PATH".into(),
-            argv: vec!["CARGO_MANIFEST_DIR".to_owned()],
+            argv: vec!["CARGO_MANIFEST_DIR".to_owned(), "http_proxy".to_owned()],
             feed: false,
             tie: Tie::through("printenv"),
             stall: Duration::from_secs(1),
             first_frame: Duration::from_secs(1),
+            http_proxy: Some("http://127.0.0.1:9".to_owned()),
             secrets: Vec::new(),
         };
         assert!(std::env::var_os("CARGO_MANIFEST_DIR").is_some());
@@ -156,6 +157,7 @@ mod tests {
         let mut printed = String::new();
         pipes.stdout.read_to_string(&mut printed).await.unwrap();
         process.wait().await.unwrap();
-        assert_eq!(printed.trim_end(), std::env::var("PATH").unwrap());
+        let path = std::env::var("PATH").unwrap();
+        assert_eq!(printed.trim_end(), format!("{path}\nhttp://127.0.0.1:9"));
     }
 }

@@ -1,6 +1,7 @@
 //! One run: an FFmpeg process from start to exit.
 
 use std::ffi::OsString;
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -25,7 +26,7 @@ const PIECES: usize = 32;
 const CHUNK: usize = 64 << 10;
 
 /// What to run.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct RunConfig {
     /// FFmpeg: a path, or a name to be looked up in `PATH`.
     pub program: OsString,
@@ -41,8 +42,23 @@ pub struct RunConfig {
     pub stall: Duration,
     /// How long it may take to the first frame while it has input.
     pub first_frame: Duration,
+    /// `http://USER:PASSWORD@ADDRESS` that its HTTP requests go through.
+    pub http_proxy: Option<String>,
     /// What must not be seen in its messages: stream keys, passwords.
     pub secrets: Vec<String>,
+}
+
+impl fmt::Debug for RunConfig {
+    /// Without arguments, proxy and secrets: they hold URLs with passwords.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RunConfig")
+            .field("program", &self.program)
+            .field("feed", &self.feed)
+            .field("tie", &self.tie)
+            .field("stall", &self.stall)
+            .field("first_frame", &self.first_frame)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Why a run could not start.
@@ -78,7 +94,10 @@ pub enum EndCause {
     /// can.
     InputEnded,
     /// No frame came while there was input; it was killed.
-    Stalled,
+    Stalled {
+        /// For how long.
+        waited: Duration,
+    },
     /// What it wrote was not what was ordered; it was killed.
     BadOutput(Arc<Mp4Error>),
     /// It failed by itself.

@@ -41,12 +41,15 @@ impl StallClock {
             return false;
         }
         self.stalled_for += period;
-        self.stalled_for
-            >= if self.moved_ever {
-                self.stall
-            } else {
-                self.first_frame
-            }
+        self.stalled_for >= self.patience()
+    }
+
+    /// For how long no media is no stall yet.
+    pub(super) fn patience(&self) -> Duration {
+        match self.moved_ever {
+            true => self.stall,
+            false => self.first_frame,
+        }
     }
 }
 

@@ -113,7 +113,8 @@ impl Supervisor {
                 _ = ticks.tick(), if ending.is_none() => {
                     let (moved, could_move) = seen.look(self);
                     if clock.tick(period, moved, could_move) {
-                        self.kill(ending, EndCause::Stalled);
+                        let waited = clock.patience();
+                        self.kill(ending, EndCause::Stalled { waited });
                     }
                 }
             }

@@ -3,7 +3,6 @@
 use std::net::Ipv4Addr;
 
 use aws::store::testing::TestDatabase;
-use aws::telemetry::LogFormat;
 use domain::ids::WorkerId;
 use domain::protocol::{Standbys, Timing};
 use domain::spec::{OperatorPolicy, WorkerSize};
@@ -44,6 +43,7 @@ impl Fleet {
                 media: MediaStores::open(&media_url(&media), &[]).unwrap(),
                 draining: leaving.child_token(),
                 leaving,
+                alive: Alive::default(),
             });
         }
         Self {
@@ -75,8 +75,8 @@ fn config(id: WorkerId, database: &TestDatabase, media: &TempDir) -> WorkerConfi
         timing: Timing::default(),
         idle_timeout: Duration::ZERO,
         policy: OperatorPolicy::default(),
+        tie: crate::ffmpeg::shim::Tie::default(),
         ffmpeg: "ffmpeg".to_owned(),
-        log_format: LogFormat::Text,
     }
 }
 

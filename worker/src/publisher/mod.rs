@@ -16,7 +16,8 @@ use std::sync::Arc;
 
 use aws::media::{Init, MediaStore, SegmentTrack};
 use domain::ids::JobId;
-use domain::plan::Track;
+use domain::plan::{Track, TrackKind};
+use domain::protocol::Timing;
 use domain::spec::Output;
 use domain::timeline::{CorruptTimeline, NewRun, Presentation, Rendition};
 use jiff::Timestamp;
@@ -25,7 +26,7 @@ use tokio::task::{JoinError, JoinHandle};
 use tokio::time::Instant;
 use tracing::Instrument;
 
-use crate::segment::{CutSegment, TrackInit};
+use crate::segment::{CutSegment, Media, TrackInit};
 use buffer::Item;
 use task::{Shared, Task};
 
@@ -42,16 +43,19 @@ pub struct Config {
     pub presentation: Presentation,
     /// What may wait for the store.
     pub limits: Limits,
+    /// The protocol's times.
+    pub timing: Timing,
 }
 
 impl Config {
     /// What this output asks for.
-    pub fn new(job: JobId, attempt: u64, output: &Output) -> Self {
+    pub fn new(job: JobId, attempt: u64, output: &Output, timing: Timing) -> Self {
         Self {
             job,
             attempt,
             presentation: Presentation::of(output),
             limits: Limits::of(output),
+            timing,
         }
     }
 }
@@ -175,6 +179,16 @@ impl Publisher {
     }
 }
 
+/// What FFmpeg puts out are not the tracks of the plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("of {planned} planned tracks FFmpeg puts out {found}, or others")]
+pub struct TracksDiffer {
+    /// Tracks of the plan.
+    pub planned: usize,
+    /// Tracks that came.
+    pub found: usize,
+}
+
 /// Where a publisher's segments come in. What comes after the publisher's end
 /// is ignored.
 #[derive(Debug, Clone)]
@@ -185,13 +199,26 @@ pub struct Intake {
 impl Intake {
     /// A run has begun: the segments that follow are its. `tracks` and
     /// `inits` are in the order of the plan's tracks.
+    ///
+    /// # Errors
+    /// [`TracksDiffer`]: the two are not of the same tracks; nothing is
+    /// published of the run.
     pub fn start_run(
         &self,
         number: u32,
         start: Timestamp,
         tracks: &[Track],
         inits: Vec<TrackInit>,
-    ) {
+    ) -> Result<(), TracksDiffer> {
+        let are_alike = |(track, init): (&Track, &TrackInit)| {
+            matches!(track.kind, TrackKind::Video { .. }) == (init.media == Media::Video)
+        };
+        if tracks.len() != inits.len() || !tracks.iter().zip(&inits).all(are_alike) {
+            return Err(TracksDiffer {
+                planned: tracks.len(),
+                found: inits.len(),
+            });
+        }
         let with_inits = || tracks.iter().zip(&inits);
         let renditions = with_inits()
             .map(|(track, init)| Rendition::new(track, init.codec.clone(), init.timescale))
@@ -210,6 +237,7 @@ impl Intake {
             },
             headers,
         ));
+        Ok(())
     }
 
     /// A segment of the run that began last. Never waits: where the buffer is

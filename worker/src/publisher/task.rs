@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use aws::media::{BeginError, Channel, ChannelError, MediaStore, SegmentTrack};
+use aws::telemetry::METRICS;
 use jiff::Timestamp;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
@@ -12,8 +13,6 @@ use super::backoff::Backoff;
 use super::buffer::{Buffer, Item, Limits};
 use super::{Config, Outcome, Status};
 
-/// How often the loop shows that it is alive.
-const PULSE: Duration = Duration::from_millis(250);
 /// How long one try may take. The S3 client gives up on a request sooner;
 /// this is for a file system that hangs.
 const TRY: Duration = Duration::from_secs(30);
@@ -89,20 +88,15 @@ impl Task {
     /// Publishes until the end.
     pub async fn run(self) -> Outcome {
         let _shut = ShutOnExit(Arc::clone(&self.shared));
-        let outcome = match self.publish().await {
-            Ok(outcome) => outcome,
-            Err(ChannelError::Fenced { holder }) => Outcome::Fenced { holder },
-            Err(ChannelError::Deleted) => Outcome::Deleted,
-            Err(ChannelError::Corrupt(error)) => Outcome::Corrupt(error),
-            // `until_it_works` gives none of these.
-            Err(ChannelError::Retry(_)) => Outcome::Closed,
-        };
+        let outcome = self.publish().await.unwrap_or_else(|early| early);
         let Config { job, attempt, .. } = &self.config;
         tracing::info!(%job, attempt, ?outcome, "publisher ended");
         outcome
     }
 
-    async fn publish(&self) -> Result<Outcome, ChannelError> {
+    /// # Errors
+    /// The outcome too, where it came before it was asked for.
+    async fn publish(&self) -> Result<Outcome, Outcome> {
         let mut channel = self.claim().await?;
         self.status.send_modify(|status| status.claimed = true);
         let mut current_run = None;
@@ -129,7 +123,7 @@ impl Task {
         }
     }
 
-    async fn claim(&self) -> Result<Channel, ChannelError> {
+    async fn claim(&self) -> Result<Channel, Outcome> {
         let Config {
             job,
             attempt,
@@ -152,7 +146,7 @@ impl Task {
         channel: &mut Channel,
         tracks: Vec<SegmentTrack>,
         run: Option<u32>,
-    ) -> Result<(), ChannelError> {
+    ) -> Result<(), Outcome> {
         let bytes: u64 = tracks.iter().map(|track| track.data.len() as u64).sum();
         if let Err(error) = channel.begin_segment(tracks, Timestamp::now()) {
             self.refused(&error);
@@ -160,7 +154,9 @@ impl Task {
                 .send_modify(|status| status.dropped_segments += 1);
             return Ok(());
         }
+        let began = Instant::now();
         self.drive(channel).await?;
+        self.measured(began.elapsed());
         self.status.send_modify(|status| {
             status.published_segments += 1;
             status.published_run = run;
@@ -170,7 +166,25 @@ impl Task {
         Ok(())
     }
 
-    async fn end(&self, channel: &mut Channel) -> Result<(), ChannelError> {
+    /// For the metrics that the stack makes of the log.
+    fn measured(&self, upload: Duration) {
+        let Config { job, attempt, .. } = &self.config;
+        let (waiting_segments, dropped_segments) = {
+            let status = self.status.borrow();
+            (status.waiting_segments, status.dropped_segments)
+        };
+        tracing::info!(
+            target: METRICS,
+            %job,
+            attempt,
+            upload_lag_ms = u64::try_from(upload.as_millis()).unwrap_or(u64::MAX),
+            waiting_segments,
+            dropped_segments,
+            "published"
+        );
+    }
+
+    async fn end(&self, channel: &mut Channel) -> Result<(), Outcome> {
         match channel.begin_end(Timestamp::now()) {
             Ok(()) => self.drive(channel).await,
             Err(error) => {
@@ -181,7 +195,7 @@ impl Task {
     }
 
     /// Tries until the store has taken all of it.
-    async fn drive(&self, channel: &mut Channel) -> Result<(), ChannelError> {
+    async fn drive(&self, channel: &mut Channel) -> Result<(), Outcome> {
         let mut backoff = Backoff::default();
         while self
             .try_once(channel.drive(&Timestamp::now), &mut backoff)
@@ -196,24 +210,28 @@ impl Task {
         &self,
         operation: impl Future<Output = Result<T, ChannelError>>,
         backoff: &mut Backoff,
-    ) -> Result<Option<T>, ChannelError> {
-        let error = match self.alive(timeout(TRY, operation)).await {
+    ) -> Result<Option<T>, Outcome> {
+        let limit = self.config.timing.paced(TRY);
+        let error = match self.alive(timeout(limit, operation)).await {
             Ok(Ok(value)) => {
                 self.store_obeys();
                 return Ok(Some(value));
             }
             Ok(Err(ChannelError::Retry(error))) => error.to_string(),
-            Ok(Err(error)) => return Err(error),
-            Err(_) => format!("no answer within {} s", TRY.as_secs()),
+            Ok(Err(ChannelError::Fenced { holder })) => return Err(Outcome::Fenced { holder }),
+            Ok(Err(ChannelError::Deleted)) => return Err(Outcome::Deleted),
+            Ok(Err(ChannelError::Corrupt(error))) => return Err(Outcome::Corrupt(error)),
+            Err(_) => format!("no answer within {limit:?}"),
         };
         self.store_fails(error);
-        self.alive(sleep(backoff.pause())).await;
+        let pause = self.config.timing.paced(backoff.pause());
+        self.alive(sleep(pause)).await;
         Ok(None)
     }
 
     /// Waits for something, and shows meanwhile that the loop is alive.
     async fn alive<T>(&self, waiting: impl Future<Output = T>) -> T {
-        let mut pulse = interval(PULSE);
+        let mut pulse = interval(self.config.timing.pulse_interval());
         pulse.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut waiting = std::pin::pin!(waiting);
         loop {

@@ -32,6 +32,7 @@ impl World {
                 segments: 16,
                 bytes: 1 << 20,
             },
+            timing: Timing::default(),
         };
         let checked = Checked::new(Arc::new(InMemory::new()), Timestamp::now);
         Self {
@@ -46,7 +47,8 @@ impl World {
         let publisher = Publisher::start(MediaStore::new(Arc::new(store)), self.config.clone());
         publisher
             .intake()
-            .start_run(1, Timestamp::now(), &tracks(), inits());
+            .start_run(1, Timestamp::now(), &tracks(), inits())
+            .unwrap();
         publisher
     }
 
@@ -133,7 +135,8 @@ async fn segments_come_out_in_order_and_the_end_is_an_end() {
     assert_eq!(world.playlist("audio").segments.len(), 5);
     publisher
         .intake()
-        .start_run(2, Timestamp::now(), &tracks(), inits());
+        .start_run(2, Timestamp::now(), &tracks(), inits())
+        .unwrap();
     publisher.intake().segment(segment(0));
     publisher.end();
     publisher.intake().segment(segment(1));

@@ -66,6 +66,13 @@ impl Lane {
             .map_or(0, |last| last.start.saturating_add(last.duration))
     }
 
+    /// The mean length of a frame of the last fragment, ticks; 0 while empty.
+    pub(super) fn frame(&self) -> u64 {
+        self.fragments
+            .last()
+            .map_or(0, |last| last.duration / u64::from(last.samples.max(1)))
+    }
+
     /// `count` times a duration in ticks. One rounding, so that a long run
     /// does not drift.
     pub(super) fn ticks(&self, duration: Duration, count: u64) -> u64 {

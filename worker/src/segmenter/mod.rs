@@ -134,10 +134,9 @@ impl Segmenter {
         if track == self.lead {
             segments.extend(self.begin_round(&fragment)?);
         }
-        let frame = fragment.duration / u64::from(fragment.samples.max(1));
         self.lanes[track].push(fragment);
         self.check_lengths(track)?;
-        if self.lanes.iter().all(Lane::in_round) && self.cut_is_due(frame) {
+        if self.lanes.iter().all(Lane::in_round) && self.cut_is_due() {
             segments.push(self.cut()?);
         }
         Ok(segments)
@@ -184,13 +183,16 @@ impl Segmenter {
     }
 
     /// Whether the complete round ends the segment: a GOP ends here, and no
-    /// later GOP ends nearer to the nominal cut. `frame` is the length of one,
+    /// later GOP ends nearer to the nominal cut. Half a frame of the lead is
     /// the slack for parts that are cut to whole frames.
-    fn cut_is_due(&self, frame: u64) -> bool {
+    fn cut_is_due(&self) -> bool {
         let lead = &self.lanes[self.lead];
         let end = lead.end();
         let gop_is_over = !self.cadence.parts
-            || end.saturating_add(frame / 2) - self.last_sync >= lead.ticks(self.cadence.gop, 1);
+            || end
+                .saturating_add(lead.frame() / 2)
+                .saturating_sub(self.last_sync)
+                >= lead.ticks(self.cadence.gop, 1);
         gop_is_over && self.reaches_cut(end)
     }
 

@@ -280,6 +280,43 @@ fn audio_alone_is_cut_at_its_own_fragments() {
     );
 }
 
+/// What FFmpeg's muxer makes of a picture and a sound: packets in the order of
+/// their times, and a fragment of each track wherever the picture comes to a
+/// key frame or a track has as much as a part is long.
+fn muxed(fps: u32, gop: u32, part: f64, seconds: u32) -> Vec<Fragment> {
+    let ticks = u64::from(VIDEO / fps);
+    let pictures = (0..u64::from(fps * seconds)).map(|n| (0, n * ticks, n));
+    let sounds = (0..u64::from(AUDIO * seconds) / AAC_FRAME).map(|n| (2, n * AAC_FRAME, n));
+    let of = |track: usize| if track == 2 { AUDIO } else { VIDEO };
+    let at = |track: usize, start: u64| start as f64 / f64::from(of(track));
+    let mut packets: Vec<_> = pictures
+        .flat_map(|(_, start, n)| [(0, start, n), (1, start, n)])
+        .chain(sounds)
+        .collect();
+    packets.sort_by(|a, b| at(a.0, a.1).total_cmp(&at(b.0, b.1)));
+    let mut open: [Option<Fragment>; 3] = [None, None, None];
+    let mut fragments = Vec::new();
+    for (track, start, n) in packets {
+        let is_key = track != 2 && n % u64::from(fps * gop) == 0;
+        let full = |f: &Fragment| at(track, start) - at(track, f.start) >= part;
+        if (track == 0 && is_key) || open[track].as_ref().is_some_and(full) {
+            fragments.extend(open.iter_mut().filter_map(Option::take));
+        }
+        let duration = if track == 2 { AAC_FRAME } else { ticks };
+        let fragment = open[track].get_or_insert_with(|| Fragment {
+            track,
+            start,
+            duration: 0,
+            samples: 0,
+            starts_with_sync: is_key || track == 2,
+            data: Bytes::new(),
+        });
+        fragment.duration += duration;
+        fragment.samples += 1;
+    }
+    fragments
+}
+
 /// A segment length, GOPs a segment, and the frames of every GOP: whole ones,
 /// with a few short (an encoder's own key frames).
 fn streams() -> impl Strategy<Value = (f64, u32, Vec<f64>, f64)> {
@@ -295,6 +332,17 @@ fn streams() -> impl Strategy<Value = (f64, u32, Vec<f64>, f64)> {
 }
 
 proptest! {
+    #[test]
+    fn parts_of_any_length_are_cut_where_their_gop_ends(
+        fps in prop::sample::select(vec![20_u32, 25, 32, 40, 50, 64]),
+        part in (4_u32..40).prop_map(|hundredths| f64::from(hundredths) / 40.0),
+        gop in 1_u32..=2,
+    ) {
+        let cut = segments(cadence(4.0, gop.into(), true), &ladder(), muxed(fps, gop, part, 17));
+        let cut = cut.map_err(|error| TestCaseError::fail(error.to_string()))?;
+        prop_assert_eq!(lengths(&cut)[..3].to_vec(), vec![4.0; 3]);
+    }
+
     #[test]
     fn segments_are_contiguous_whole_and_within_the_target((segment, per, gops, origin) in streams()) {
         let plan = cadence(segment, segment / f64::from(per), false);

@@ -95,6 +95,14 @@ impl Rules {
         }
     }
 
+    /// An object has been deleted with all of its channel, as its client
+    /// asked: that is free of the rules on deletions.
+    pub fn forget(&mut self, path: &str) {
+        self.objects.remove(path);
+        self.manifests.remove(path);
+        self.named.remove(path);
+    }
+
     /// An object was looked for and is there, whatever is in it.
     pub fn found(&mut self, path: &str) {
         self.objects.entry(path.to_owned()).or_insert(0);
@@ -198,10 +206,11 @@ impl Rules {
     }
 
     fn note_lengths(&mut self, folder: &str, playlist: &MediaPlaylist) {
+        let length = playlist.duration();
         for (uri, own) in playlist.named() {
             let named = self.named.entry(format!("{folder}/{uri}")).or_default();
             named.own = own;
-            named.longest_playlist = named.longest_playlist.max(playlist.duration());
+            named.longest_playlist = named.longest_playlist.max(length);
         }
     }
 

@@ -200,10 +200,14 @@ async fn a_deleted_job_leaves_nothing_and_stops_its_writer() {
     };
     other.claim(other.store(), 1).await.unwrap();
 
-    delete_media(&world.store(), &world.job).await.unwrap();
+    delete_media(&world.store(), &world.job, 1, &|| world.now())
+        .await
+        .unwrap();
     let left = listed(&world).await;
     assert_eq!(left, [format!("{}/timeline.json", other.job)]);
-    delete_media(&world.store(), &world.job).await.unwrap();
+    delete_media(&world.store(), &world.job, 1, &|| world.now())
+        .await
+        .unwrap();
     let refused = world.publish(&mut channel, 1).await;
     assert!(matches!(refused, Err(ChannelError::Deleted)), "{refused:?}");
 }

@@ -2,7 +2,9 @@
 
 use super::super::ChannelError;
 use super::super::check::{Fault, Manifest};
+use super::super::{delete_media, end_channel};
 use super::*;
+use futures::StreamExt;
 
 /// Long enough that segments leave the window and are deleted.
 const SEGMENTS: u64 = 7;
@@ -186,5 +188,92 @@ async fn attempts_that_race_never_mix() {
         // Their clocks run together here, so the rule on deletions holds too.
         world.assert_in_order("race");
         assert!(shown(&world).1);
+    }
+}
+
+/// Two schedulers may end a channel in the name of the same attempt at the
+/// same time: the slower one takes back nothing of the faster one's.
+#[tokio::test]
+async fn ends_of_the_same_attempt_may_meet() {
+    // Timeline, four playlists: each is read, and written.
+    for operation in 0..10 {
+        let world = World::new();
+        let mut channel = world.claim(world.store(), 1).await.unwrap();
+        world.start_run(&mut channel, 1);
+        world.publish(&mut channel, 0).await.unwrap();
+        let (store, faults) = world.faulty();
+        faults.plan(operation, Fault::Freeze);
+        let clock = || world.now();
+        let slow = end_channel(store, &world.job, 2, &clock);
+        let fast = async {
+            faults.frozen().await;
+            let ended = end_channel(world.store(), &world.job, 2, &clock).await;
+            faults.thaw();
+            ended
+        };
+        let (slow, fast) = futures::future::join(slow, fast).await;
+        fast.unwrap();
+        let what = format!("frozen at operation {operation}");
+        assert!(
+            matches!(slow, Ok(()) | Err(ChannelError::Retry(_))),
+            "{what}: {slow:?}"
+        );
+        world.assert_in_order(&what);
+        assert!(shown(&world).1, "{what}: ended");
+    }
+}
+
+/// What is there under a world's job.
+async fn left(store: &InMemory) -> Vec<String> {
+    let listed = store.list(None);
+    let names = listed.filter_map(async |meta| Some(meta.ok()?.location.to_string()));
+    names.collect().await
+}
+
+/// Whoever still writes while a channel is deleted, and after, leaves no
+/// playlist behind: an end in the name of the last attempt, or a worker.
+#[tokio::test]
+async fn a_deletion_fences_whoever_still_writes() {
+    for operation in 0..24 {
+        for by_worker in [false, true] {
+            let memory = Arc::new(InMemory::new());
+            let world = World::on(memory.clone());
+            let store = MediaStore::new(memory.clone());
+            let faults = Faults::default();
+            let slow = MediaStore::new(Arc::new(Faulty::new(memory.clone(), faults.clone())));
+            let clock = || world.now();
+            let mut channel = world.claim(slow.clone(), 1).await.unwrap();
+            world.start_run(&mut channel, 1);
+            world.publish(&mut channel, 0).await.unwrap();
+            faults.plan(faults.operations() + operation, Fault::Freeze);
+            let writes = async {
+                match by_worker {
+                    true => drop(world.publish(&mut channel, 1).await),
+                    false => drop(end_channel(slow, &world.job, 2, &clock).await),
+                }
+            };
+            let deletes = async {
+                faults.frozen().await;
+                delete_media(&store, &world.job, 2, &clock).await.unwrap();
+                faults.thaw();
+            };
+            let mut writes = std::pin::pin!(writes);
+            let deleted = tokio::select! {
+                biased;
+                // It has come to its end without coming to the fault.
+                () = &mut writes => false,
+                () = deletes => true,
+            };
+            if !deleted {
+                continue;
+            }
+            writes.await;
+            let mut left = left(&memory).await;
+            left.retain(|path| !path.ends_with(".m4s") && !path.ends_with("timeline.json"));
+            assert!(
+                left.is_empty(),
+                "operation {operation}, by a worker: {by_worker}: {left:?}"
+            );
+        }
     }
 }

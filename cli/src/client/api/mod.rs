@@ -1,5 +1,6 @@
 //! The calls of the API (DESIGN.md section 3), typed.
 
+mod iam;
 mod transport;
 
 use reqwest::Method;
@@ -12,7 +13,8 @@ use super::failure::Failure;
 use super::types::{DryRun, Event, Job, Worker};
 use transport::Transport;
 
-pub use transport::Answer;
+pub use iam::Signer;
+pub use transport::{Answer, Auth};
 
 /// Where `ezlive up` listens unless told otherwise.
 pub const DEFAULT_URL: &str = "http://127.0.0.1:1080";
@@ -27,13 +29,13 @@ pub struct ApiClient {
 }
 
 impl ApiClient {
-    /// A client of the API at `base`, with its bearer token.
+    /// A client of the API at `base`.
     ///
     /// # Errors
     /// [`Failure::Usage`] where the token can't be a header's value.
-    pub fn new(base: Url, token: Option<&str>) -> Result<Self, Failure> {
+    pub fn new(base: Url, auth: Auth) -> Result<Self, Failure> {
         Ok(Self {
-            transport: Transport::new(base, token)?,
+            transport: Transport::new(base, auth)?,
         })
     }
 

@@ -3,7 +3,7 @@
 
 use std::error::Error as _;
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::{Method, RequestBuilder, StatusCode};
@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use url::{Host, Url};
 
+use super::iam::Signer;
 use crate::client::failure::Failure;
 use crate::client::types::Problem;
 
@@ -30,21 +31,35 @@ pub struct Answer<T> {
     pub pending: bool,
 }
 
+/// How a call shows who makes it.
+#[derive(Debug, Clone)]
+pub enum Auth {
+    /// By a bearer token, where there is one.
+    Bearer(Option<String>),
+    /// By a signature.
+    Iam(Signer),
+}
+
 /// HTTP to one base URL.
 #[derive(Debug, Clone)]
 pub struct Transport {
     http: reqwest::Client,
     base: Url,
+    signer: Option<Signer>,
 }
 
 impl Transport {
     /// For the API at `base` (which may have a path, as a stage of an
-    /// API gateway has), with its bearer token.
+    /// API gateway has).
     ///
     /// # Errors
     /// [`Failure::Usage`] where the token can't be a header's value.
-    pub fn new(base: Url, token: Option<&str>) -> Result<Self, Failure> {
+    pub fn new(base: Url, auth: Auth) -> Result<Self, Failure> {
         let mut headers = HeaderMap::new();
+        let (token, signer) = match auth {
+            Auth::Bearer(token) => (token, None),
+            Auth::Iam(signer) => (None, Some(signer)),
+        };
         if let Some(token) = token {
             let mut value = HeaderValue::from_str(&format!("Bearer {token}")).map_err(|_| {
                 Failure::Usage("the token has characters that no HTTP header may have".to_owned())
@@ -64,7 +79,7 @@ impl Transport {
             .timeout(TIMEOUT)
             .build()
             .map_err(|error| Failure::Runtime(io::Error::other(error)))?;
-        Ok(Self { http, base })
+        Ok(Self { http, base, signer })
     }
 
     /// The API's URL without credentials, to be shown.
@@ -148,7 +163,7 @@ impl Transport {
         let mut waits = RETRY_AFTER.iter();
         loop {
             let copy = request.try_clone();
-            let error = match exchange(request).await {
+            let error = match self.exchange(request).await? {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
@@ -167,6 +182,22 @@ impl Transport {
         }
     }
 
+    /// One request, signed anew at each try, and its whole answer: status,
+    /// content type, body.
+    async fn exchange(
+        &self,
+        request: RequestBuilder,
+    ) -> Result<reqwest::Result<(StatusCode, String, String)>, Failure> {
+        let mut request = match request.build() {
+            Ok(request) => request,
+            Err(error) => return Ok(Err(error)),
+        };
+        if let Some(signer) = &self.signer {
+            signer.sign(&mut request, SystemTime::now())?;
+        }
+        Ok(exchange(&self.http, request).await)
+    }
+
     /// The failure that says whoever answers is not this API.
     pub fn not_ezlive(&self, why: String) -> Failure {
         Failure::NotEzlive {
@@ -176,9 +207,11 @@ impl Transport {
     }
 }
 
-/// One request and its whole answer: status, content type, body.
-async fn exchange(request: RequestBuilder) -> reqwest::Result<(StatusCode, String, String)> {
-    let response = request.send().await?;
+async fn exchange(
+    http: &reqwest::Client,
+    request: reqwest::Request,
+) -> reqwest::Result<(StatusCode, String, String)> {
+    let response = http.execute(request).await?;
     let status = response.status();
     let content_type = response
         .headers()

@@ -203,6 +203,10 @@ fn secrets_of_a_url_are_not_shown() {
             "https://example.com/a.m3u8",
         ),
         (
+            "https://example.com/live/0123456789abcdef/a.m3u8",
+            "https://example.com/live/…",
+        ),
+        (
             "srt://example.com:9000?passphrase=0123456789",
             "srt://example.com:9000",
         ),

@@ -18,7 +18,7 @@ use anyhow::Context;
 use jiff::Timestamp;
 use serde_json::Value;
 use tests::api::{Api, text};
-use tests::machine::SAMPLE;
+use tests::machine::{Machine, SAMPLE};
 use tokio::signal::unix::{SignalKind, signal};
 use worker::ffmpeg::shim;
 
@@ -84,6 +84,23 @@ fn demo_seconds() -> anyhow::Result<Option<Duration>> {
     }
 }
 
+/// What a person can do with the channel.
+async fn addresses(api: &Api, machine: &Machine, job: &Value) -> anyhow::Result<String> {
+    let hls = text(job, "/playback/hls")?;
+    let console = format!("{}/", machine.url());
+    let watch = match api.is_there(&console).await? {
+        true => format!("{console}#/jobs/{}", text(job, "/id")?),
+        // Built without npm.
+        false => format!("ffplay {hls}   (with npm installed, a web page)"),
+    };
+    let dash = text(job, "/playback/dash")?;
+    let log = machine.folder().join("log.txt");
+    Ok(format!(
+        "\n  watch      {watch}\n  HLS        {hls}\n  DASH       {dash}\n  log        {}\n",
+        log.display()
+    ))
+}
+
 async fn show(
     screen: &Screen,
     children: &mut Children,
@@ -106,13 +123,7 @@ async fn show(
         .await?
         .with_context(|| format!("nothing to play after {} s", BEGIN.as_secs()))??;
 
-    screen.line(&format!(
-        "\n  watch      {}/#/jobs/{id}\n  HLS        {}\n  DASH       {}\n  log        {}\n",
-        children.machine.url(),
-        text(&job, "/playback/hls")?,
-        text(&job, "/playback/dash")?,
-        children.machine.folder().join("log.txt").display()
-    ));
+    screen.line(&addresses(&api, &children.machine, &job).await?);
     let Some(seconds) = seconds else {
         screen.line("Ctrl-C ends it\n");
         return children

@@ -182,11 +182,22 @@ impl Watched {
             // Less than the segment under way, and one that is on its way out.
             if grown + 2.0 * segment < passed.as_secs_f64() {
                 bail!(
-                    "{name} has grown by {grown:.1} s in {} s: the channel does not keep up",
-                    passed.as_secs()
+                    "{name} has grown by {grown:.1} s in {} s: the channel does not keep up{}",
+                    passed.as_secs(),
+                    load()
                 );
             }
         }
         Ok(())
     }
+}
+
+/// How busy this machine is, where it tells: the usual reason.
+fn load() -> String {
+    let Ok(told) = std::fs::read_to_string("/proc/loadavg") else {
+        return String::new();
+    };
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let load = told.split(' ').next().unwrap_or_default();
+    format!(" (the load of this machine is {load}, its processors are {processors})")
 }

@@ -63,15 +63,21 @@ pub fn order(args: &[String]) -> anyhow::Result<Order> {
             .find(|(known, _)| *known == name)
             .map(|(_, v)| *v)
     };
-    let filters = find("-filter_complex").unwrap_or_default();
-    let framerate = after(filters, "fps=")
+    let filters: Vec<_> = options
+        .iter()
+        .filter(|(name, _)| *name == "-filter_complex")
+        .map(|(_, v)| *v)
+        .collect();
+    let filters = filters.join(";");
+    let framerate = after(&filters, "fps=")
         .or(find("-r"))
         .map_or(Ok(25.0), rate)
         .context("frame rate")?;
     let gop = match find("-force_key_frames").and_then(|expr| after(expr, "n_forced*")) {
         Some(seconds) => seconds.parse().context("GOP")?,
         None => {
-            find("-g")
+            find("-g:v:0")
+                .or(find("-g"))
                 .map_or(Ok(2.0 * framerate), str::parse)
                 .context("GOP")?
                 / framerate
@@ -87,7 +93,7 @@ pub fn order(args: &[String]) -> anyhow::Result<Order> {
             "-" | "pipe:" | "pipe:0" => Input::Pipe,
             _ => Input::Endless,
         },
-        tracks: tracks(&maps, filters, &find)?,
+        tracks: tracks(&maps, &filters, &find)?,
         framerate,
         gop,
         part: find("-frag_duration")
@@ -102,8 +108,13 @@ fn tracks<'a>(
     filters: &str,
     find: &impl Fn(&str) -> Option<&'a str>,
 ) -> anyhow::Result<Vec<Track>> {
+    // A plan scales by an expression and pads to the size.
+    let mark = match filters.contains("pad=") {
+        true => "pad=",
+        false => "scale=",
+    };
     let mut sizes = filters
-        .match_indices("scale=")
+        .match_indices(mark)
         .map(|(at, found)| &filters[at + found.len()..]);
     let mut tracks = Vec::new();
     let mut videos = 0;
@@ -160,6 +171,10 @@ fn size(text: &str) -> anyhow::Result<(u16, u16)> {
 
 #[cfg(test)]
 mod tests {
+    use domain::input::{InputInfo, InputVideo};
+    use domain::plan::{Feed, plan};
+    use domain::spec::{OperatorPolicy, Spec};
+
     use super::*;
 
     #[test]
@@ -189,5 +204,35 @@ mod tests {
         };
         assert_eq!(order(&args).unwrap(), expected);
         assert!(order(&args[..5]).is_err());
+    }
+
+    /// What the product asks for, of the sample with other numbers.
+    #[test]
+    fn the_products_own_plans_are_understood() {
+        let sample = include_str!("../../../../live_job.json")
+            .replace("\"Gop_size\": 2", "\"Gop_size\": 1")
+            .replace("\"Framerate\": 25", "\"Framerate\": 30");
+        let spec = Spec::parse(sample.as_bytes(), &OperatorPolicy::default()).unwrap();
+        let input = InputInfo {
+            video: Some(InputVideo {
+                codec: "h264".to_owned(),
+                width: 1280,
+                height: 720,
+                fps: Some(30.0),
+            }),
+            audio: None,
+        };
+        let order = order(&plan(&spec, &input, &Feed::FlvPipe).argv).unwrap();
+        assert_eq!((order.framerate, order.gop, order.part), (30.0, 1.0, None));
+        let sizes: Vec<_> = order
+            .tracks
+            .iter()
+            .filter_map(|track| match track {
+                Track::Video { width, height, .. } => Some((*width, *height)),
+                Track::Audio => None,
+            })
+            .collect();
+        assert_eq!(sizes, [(640, 360), (768, 432)]);
+        assert_eq!(order.tracks.len(), 3);
     }
 }

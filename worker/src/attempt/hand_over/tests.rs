@@ -38,6 +38,7 @@ impl Scene {
             store: store.clone(),
             worker,
             booking,
+            timing: domain::protocol::Timing::default(),
         };
         Self {
             _database: database,

@@ -14,12 +14,13 @@ use bytes::Bytes;
 use domain::ids::{StreamKey, WorkerId};
 use domain::input::InputInfo;
 use domain::job::{Change, Job, Reason, ReasonCode, Stats, Totals};
+use futures::FutureExt;
 use futures::future::BoxFuture;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::backoff::Backoff;
-use super::beat::{Orders, PULSE_EVERY, Pulse};
+use super::beat::{Orders, Pulse};
 use super::connection::Connection;
 use super::report::{Reporter, Reporting};
 use super::run::ActiveRun;
@@ -29,6 +30,7 @@ use crate::fleet::Member;
 use crate::ingest::Event;
 use crate::ingest::meter::Meter;
 use crate::ingest::pull::Prepared;
+use crate::ingest::sniff::Opening;
 use crate::publisher::{Outcome as PublisherEnd, Publisher};
 use pressure::Pressure;
 
@@ -47,9 +49,10 @@ pub enum Outcome {
     Gone,
 }
 
-/// What is under way when an attempt ends.
+/// What is under way when an attempt ends. Dropped, it stops at once.
 pub struct Tail {
     run: Option<ActiveRun>,
+    finishing: Option<Finishing>,
     reporting: Reporting,
 }
 
@@ -57,18 +60,11 @@ impl Tail {
     /// Ends it in order: all that the run has brought out is then with the
     /// publisher, and all that was told is in the job's record.
     pub async fn finish(self) {
-        if let Some(run) = self.run {
-            let end = run.finish().await;
-            tracing::info!(cause = ?end.cause, "the run is over");
+        let run = self.run.map(|run| run.finish().boxed());
+        for finishing in [self.finishing, run].into_iter().flatten() {
+            runs::note_end(&finishing.await);
         }
         self.reporting.drain().await;
-    }
-
-    /// Stops it at once.
-    pub fn kill(self) {
-        if let Some(run) = self.run {
-            run.kill();
-        }
     }
 }
 
@@ -84,6 +80,9 @@ enum Told {
 /// An input that FFmpeg is to open, and what it carries.
 type Pulled = Result<(Prepared, InputInfo), Reason>;
 
+/// A run that brings out what it still has. Dropped, it is killed.
+type Finishing = BoxFuture<'static, RunEnd>;
+
 /// What happened.
 enum Wake {
     Orders,
@@ -93,6 +92,7 @@ enum Wake {
     Input(Event),
     Written,
     RunEnded(RunEnd),
+    RunFinished(RunEnd),
     Forbidden(String),
     Pulled(Pulled),
     Trouble(Reason),
@@ -109,8 +109,15 @@ pub struct Session<'a> {
     reporting: Reporting,
     key: watch::Sender<StreamKey>,
     told: Told,
+    /// The record waits to be told of the pause.
+    pause_to_tell: bool,
     connection: Option<Connection>,
     run: Option<ActiveRun>,
+    /// The run before, on its way out: no other begins meanwhile.
+    finishing: Option<Finishing>,
+    /// What the next run begins with, once the one before is over; nothing is
+    /// read meanwhile.
+    opening: Option<Opening>,
     runs: u32,
     /// Runs that came to nothing through FFmpeg's fault: they have a budget.
     failures: Backoff,
@@ -165,8 +172,11 @@ impl<'a> Session<'a> {
             reporting,
             key,
             told: Told::Nothing,
+            pause_to_tell: false,
             connection: None,
             run: None,
+            finishing: None,
+            opening: None,
             runs: 0,
             failures: Backoff::default(),
             input_failures: Backoff::default(),
@@ -199,6 +209,7 @@ impl<'a> Session<'a> {
         };
         let tail = Tail {
             run: self.run,
+            finishing: self.finishing,
             reporting: self.reporting,
         };
         (outcome, tail)
@@ -207,17 +218,19 @@ impl<'a> Session<'a> {
     async fn serve(&mut self, source: &mut Source, publisher: &mut Publisher) -> Outcome {
         let mut status = publisher.status();
         let mut pulling: Option<BoxFuture<'static, Pulled>> = None;
-        let mut tick = tokio::time::interval(PULSE_EVERY);
+        let mut tick = tokio::time::interval(self.member.config.timing.pulse_interval());
         let leaving = self.member.leaving.clone();
         self.listen(source);
-        if let Some(outcome) = self.take_orders(source).await {
+        if let Some(outcome) = self.take_orders(source) {
             return outcome;
         }
         loop {
             if pulling.is_none() {
                 pulling = self.next_pull(source);
             }
-            let may_read = self.waiting.is_none() && Instant::now() >= self.hold_until;
+            let may_read = self.waiting.is_none()
+                && self.opening.is_none()
+                && Instant::now() >= self.hold_until;
             let wake = tokio::select! {
                 biased;
                 Ok(()) = self.orders.changed() => Wake::Orders,
@@ -229,32 +242,34 @@ impl<'a> Session<'a> {
                 // Refused, FFmpeg ends as well: the refusal is why.
                 host = forbidden(self.run.as_ref()) => Wake::Forbidden(host),
                 end = ended(self.run.as_ref()) => Wake::RunEnded(end),
+                end = pending_or(self.finishing.as_mut()) => Wake::RunFinished(end),
                 pulled = pending_or(pulling.as_mut()) => Wake::Pulled(pulled),
                 wake = source.next(may_read) => wake,
             };
             self.pulse.moved();
             let done = match wake {
-                Wake::Orders => self.take_orders(source).await,
+                Wake::Orders => self.take_orders(source),
                 Wake::Leaving => Some(Self::leave()),
                 Wake::PublisherEnded(end) => Some(Self::publisher_ended(end)),
                 Wake::Published => {
                     self.published(&status.borrow_and_update());
                     None
                 }
-                Wake::Tick => self.tick(publisher).await,
+                Wake::Tick => self.tick(publisher),
                 Wake::Written => {
                     self.waiting = None;
                     self.pressure.end(Instant::now());
                     None
                 }
                 Wake::RunEnded(end) => self.run_ended(end).await,
+                Wake::RunFinished(end) => self.run_finished(&end, publisher),
                 Wake::Forbidden(host) => Some(Self::led_astray(&host)),
                 Wake::Pulled(pulled) => {
                     pulling = None;
                     self.pulled(pulled, publisher)
                 }
                 Wake::Trouble(reason) => self.in_trouble(reason),
-                Wake::Input(event) => self.input(event, publisher).await,
+                Wake::Input(event) => self.input(event, publisher),
             };
             if let Some(outcome) = done {
                 return outcome;

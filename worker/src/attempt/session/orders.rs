@@ -8,6 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
 use super::{Outcome, Session, Told};
+use crate::attempt::connection::Connection;
 use crate::attempt::drain::Departure;
 use crate::attempt::source::Source;
 use crate::publisher::{Outcome as PublisherEnd, Publisher, Status};
@@ -24,7 +25,7 @@ impl Session<'_> {
         self.tell(Change::Listen { ingest }, Told::Running);
     }
 
-    pub(super) async fn take_orders(&mut self, source: &Source) -> Option<Outcome> {
+    pub(super) fn take_orders(&mut self, source: &Source) -> Option<Outcome> {
         let orders = self.orders.borrow_and_update().clone();
         self.key.send_if_modified(|key| {
             let rotated = *key != orders.stream_key;
@@ -40,12 +41,12 @@ impl Session<'_> {
             return Some(outcome);
         }
         match orders.assignment {
-            Assignment::Hold if self.told != Told::Paused => self.hold().await,
+            Assignment::Hold if self.told != Told::Paused => self.hold(),
             Assignment::Run if self.told == Told::Paused => {
-                if let Some(connection) = &mut self.connection {
-                    connection.sniff_again();
-                }
+                self.tell_pause();
                 self.listen(source);
+                let pause = self.not_before.saturating_duration_since(Instant::now());
+                self.sniff_after(pause);
             }
             _ => {}
         }
@@ -80,22 +81,33 @@ impl Session<'_> {
     }
 
     /// Holds the channel: no run, but publisher and playlists stay.
-    async fn hold(&mut self) {
+    fn hold(&mut self) {
         if let Some(run) = self.run.take() {
-            self.finish(run).await;
+            self.finish(run);
         }
         if let Some(connection) = &mut self.connection {
-            connection.stop_sniffing();
+            connection.hold();
         }
+        self.opening = None;
         self.reconnect_by = None;
-        self.tell(Change::Pause, Told::Paused);
+        self.told = Told::Paused;
+        self.pause_to_tell = true;
+        if self.finishing.is_none() {
+            self.tell_pause();
+        }
+    }
+
+    /// The channel is paused once nothing comes out any more.
+    pub(super) fn tell_pause(&mut self) {
+        if std::mem::take(&mut self.pause_to_tell) {
+            self.reporting.tell(Change::Pause);
+        }
     }
 
     pub(super) fn published(&mut self, status: &Status) {
         let fresh = status.published_run == Some(self.runs)
             && status.published_segments > self.published_before_input;
-        if fresh && self.told == Told::Running && self.run.is_some() && self.reconnect_by.is_none()
-        {
+        if fresh && self.told == Told::Running && self.is_fed() {
             self.failures.succeeded();
             self.last_trouble = None;
             self.tell(Change::StartInput, Told::Streaming);
@@ -103,7 +115,7 @@ impl Session<'_> {
     }
 
     /// Sees to all that has a time.
-    pub(super) async fn tick(&mut self, publisher: &Publisher) -> Option<Outcome> {
+    pub(super) fn tick(&mut self, publisher: &Publisher) -> Option<Outcome> {
         let now = Instant::now();
         self.count_time(now);
         self.send_stats(now, publisher);
@@ -112,7 +124,7 @@ impl Session<'_> {
             self.reconnect_by = None;
             if let Some(run) = self.run.take() {
                 tracing::info!("the publisher did not come back in time: the run ends");
-                self.finish(run).await;
+                self.finish(run);
             }
         }
         if self.has_input() {
@@ -121,7 +133,7 @@ impl Session<'_> {
         if let Some(outcome) = self.stop_if_idle(now) {
             return Some(outcome);
         }
-        self.look_at_connection(now, publisher).await
+        self.look_at_connection(now, publisher)
     }
 
     fn count_time(&mut self, now: Instant) {
@@ -137,7 +149,7 @@ impl Session<'_> {
         let run = self.run.as_ref();
         let dropped = run.map_or(0, |run| run.progress().dropped);
         // Without input FFmpeg waits, and reports nothing that would say so.
-        let fed = run.filter(|_| self.reconnect_by.is_none());
+        let fed = run.filter(|_| self.is_fed());
         let progress = fed.map(|run| run.progress()).unwrap_or_default();
         let input = fed.map(|run| InputStats {
             video: run.input.video.clone(),
@@ -205,6 +217,12 @@ impl Session<'_> {
     /// something out of what it opened.
     fn has_input(&self) -> bool {
         self.connection.is_some() || (self.is_pulling() && self.told == Told::Streaming)
+    }
+
+    /// Whether the run gets what comes in.
+    fn is_fed(&self) -> bool {
+        let is_open = self.connection.as_ref().is_some_and(Connection::is_open);
+        self.is_pulling() || (self.run.is_some() && is_open)
     }
 
     fn is_pulling(&self) -> bool {

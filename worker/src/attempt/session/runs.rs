@@ -12,17 +12,17 @@ use tokio::time::Instant;
 
 use super::pressure::Pressure;
 use super::{Outcome, Pulled, Session, Told};
-use crate::attempt::run::{self, ActiveRun, RunSetup};
+use crate::attempt::run::{self, ActiveRun, OutputFault, RunSetup};
 use crate::attempt::source::{Source, address_policy};
-use crate::ffmpeg::shim::Tie;
 use crate::ffmpeg::{EndCause, FailureKind, RunEnd};
 use crate::ingest::pull::{self, Prepared, PullError};
 use crate::publisher::Publisher;
+use crate::segmenter::SegmentError;
 
 /// How long an input that FFmpeg opens may take to show what it carries.
 const PROBE: Duration = Duration::from_secs(15);
 /// A run as long as this had an input: the next one need not wait.
-const LASTING: Duration = Duration::from_secs(10);
+pub(super) const LASTING: Duration = Duration::from_secs(10);
 
 impl Session<'_> {
     /// Starts a run on this input.
@@ -52,13 +52,16 @@ impl Session<'_> {
         }
     }
 
-    /// Ends a run in order and keeps what it added up to.
-    pub(super) async fn finish(&mut self, run: ActiveRun) {
+    /// A pause or deadline, at the pace of this worker.
+    pub(super) fn paced(&self, normal: Duration) -> Duration {
+        self.member.config.timing.paced(normal)
+    }
+
+    /// Ends a run in order, beside the loop, and keeps what it added up to.
+    pub(super) fn finish(&mut self, run: ActiveRun) {
         self.waiting = None;
         self.totals.dropped_frames += run.progress().dropped;
-        let end = run.finish().await;
-        tracing::info!(cause = ?end.cause, "the run is over");
-        self.pulse.moved();
+        self.finishing = Some(run.finish().boxed());
     }
 
     /// FFmpeg has ended by itself.
@@ -71,11 +74,11 @@ impl Session<'_> {
         if let Some(forbidden) = run.was_forbidden() {
             return Some(Self::led_astray(&forbidden));
         }
-        if run.age() >= LASTING {
+        if run.age() >= self.paced(LASTING) {
             self.input_failures.succeeded();
         }
-        run.take_rest().await;
-        let text = run::end_text(&end);
+        let fault = run.take_rest().await;
+        let text = run::end_text(&end, fault.as_ref());
         tracing::warn!(cause = ?end.cause, exit = ?end.exit, stderr = ?end.stderr, "FFmpeg ended");
         let kind = match &end.cause {
             EndCause::Failed { kind, .. } => Some(*kind),
@@ -87,7 +90,11 @@ impl Session<'_> {
             Some(FailureKind::InputForbidden) => Some(failed(ReasonCode::InputForbidden, text)),
             Some(FailureKind::Input) => self.wait_for_input(ReasonCode::InputUnreachable, text),
             // What FFmpeg reads itself we don't see: no frame is no input.
-            _ if pulled && matches!(end.cause, EndCause::InputEnded | EndCause::Stalled) => {
+            _ if pulled && matches!(end.cause, EndCause::InputEnded | EndCause::Stalled { .. }) => {
+                self.wait_for_input(ReasonCode::InputLost, text)
+            }
+            // A track of the input has stopped: it is looked at again.
+            _ if matches!(fault, Some(OutputFault::Cut(SegmentError::Starved { .. }))) => {
                 self.wait_for_input(ReasonCode::InputLost, text)
             }
             _ => self.try_again(Reason::new(ReasonCode::TranscoderFailed, text)),
@@ -96,20 +103,19 @@ impl Session<'_> {
 
     /// The input is not there: that costs nothing of the budget.
     fn wait_for_input(&mut self, code: ReasonCode, text: String) -> Option<Outcome> {
-        self.not_before = Instant::now() + self.input_failures.failed();
+        let pause = self.input_failures.failed();
+        self.sniff_after(self.paced(pause));
         self.in_trouble(Reason::new(code, text))
     }
 
     /// Another run, after a pause, unless it has come to nothing too often.
     fn try_again(&mut self, reason: Reason) -> Option<Outcome> {
         let pause = self.failures.failed();
+        let pause = self.paced(pause);
         if self.failures.is_spent() {
             return Some(Outcome::Failed { reason });
         }
-        self.not_before = Instant::now() + pause;
-        if let Some(connection) = &mut self.connection {
-            connection.stop_sniffing();
-        }
+        self.sniff_after(pause);
         self.tell(Change::EndRun { reason }, Told::Running);
         None
     }
@@ -141,12 +147,14 @@ impl Session<'_> {
         let Source::Url(url) = source else {
             return None;
         };
-        let may_begin = self.run.is_none() && self.told != Told::Paused;
+        let may_begin = self.run.is_none() && self.finishing.is_none() && self.told != Told::Paused;
         if !may_begin || Instant::now() < self.not_before {
             return None;
         }
         let (url, policy) = (url.url().clone(), address_policy(&self.member.config));
-        let ffprobe = Tie::default().command(beside(&self.member.config.ffmpeg));
+        let config = &self.member.config;
+        let ffprobe = config.tie.command(beside(&config.ffmpeg));
+        let limit = self.paced(PROBE);
         let pull = async move {
             let prepared = pull::prepare(&url, &policy).await.map_err(|error| {
                 let forbidden = matches!(&error, PullError::Address(e) if e.is_forbidden());
@@ -159,7 +167,7 @@ impl Session<'_> {
             })?;
             let arguments = probe_args(prepared.feed());
             let input = tokio::select! {
-                probed = pull::probe::probe(ffprobe.into(), &arguments, PROBE) => {
+                probed = pull::probe::probe(ffprobe.into(), &arguments, prepared.http_proxy(), limit) => {
                     probed.map_err(|error| {
                         let text = error.text(prepared.secrets());
                         Reason::new(ReasonCode::InputUnreachable, text)
@@ -186,11 +194,17 @@ impl Session<'_> {
                 self.start_run(input, Some(prepared), publisher)
             }
             Err(reason) => {
-                self.not_before = Instant::now() + self.input_failures.failed();
+                let pause = self.input_failures.failed();
+                self.not_before = Instant::now() + self.paced(pause);
                 self.in_trouble(reason)
             }
         }
     }
+}
+
+/// A run that was to end has.
+pub(super) fn note_end(end: &RunEnd) {
+    tracing::info!(cause = ?end.cause, "the run is over");
 }
 
 /// The `ffprobe` that came with this `ffmpeg`.

@@ -3,8 +3,8 @@
 //! connection it wants is asked for here, resolved, checked and pinned.
 //!
 //! It listens on loopback for one run, and wants credentials that only that
-//! run's FFmpeg is given, so that no other process of the machine fetches
-//! through it.
+//! run's FFmpeg is given, in its environment, so that no other user of the
+//! machine fetches through it.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -65,7 +65,7 @@ impl Proxy {
         }
     }
 
-    /// What FFmpeg's `-http_proxy` is to be, with the credentials in it.
+    /// What FFmpeg's environment names as `http_proxy`, with the credentials.
     pub fn url(&self, address: SocketAddr) -> String {
         format!("http://{USER}:{}@{address}", self.password.reveal())
     }

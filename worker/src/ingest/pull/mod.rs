@@ -17,6 +17,7 @@ mod rtsp_relay;
 use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
 
 use domain::plan::Feed;
 use thiserror::Error;
@@ -72,11 +73,23 @@ impl Prepared {
         &self.feed
     }
 
+    /// What FFmpeg's environment must name as `http_proxy`: without it, FFmpeg
+    /// would make its connections itself.
+    pub fn http_proxy(&self) -> Option<&str> {
+        match &self.feed {
+            Feed::Url { http_proxy, .. } => http_proxy.as_deref(),
+            Feed::FlvPipe => None,
+        }
+    }
+
     /// What FFmpeg's messages must not show: the passwords of the input's
     /// URL and of the proxy, and what may be one in its query. Shorter words
     /// than a passphrase are not: hidden, they would take messages apart.
     pub fn secrets(&self) -> Vec<String> {
-        let Feed::Url { url, http_proxy } = &self.feed else {
+        let Feed::Url {
+            url, http_proxy, ..
+        } = &self.feed
+        else {
             return Vec::new();
         };
         let urls = [Some(url), http_proxy.as_ref()].into_iter().flatten();
@@ -133,6 +146,7 @@ pub async fn prepare(url: &Url, policy: &AddressPolicy) -> Result<Prepared, Pull
             let feed = Feed::Url {
                 url: url.to_string(),
                 http_proxy: Some(proxy.url(address)),
+                ca_file: ca_file(),
             };
             let serving = tokio::spawn(proxy.serve(listener)).abort_handle();
             Ok(Prepared {
@@ -150,6 +164,7 @@ pub async fn prepare(url: &Url, policy: &AddressPolicy) -> Result<Prepared, Pull
             let feed = Feed::Url {
                 url: url.into(),
                 http_proxy: None,
+                ca_file: None,
             };
             Ok(Prepared {
                 feed,
@@ -168,6 +183,7 @@ pub async fn prepare(url: &Url, policy: &AddressPolicy) -> Result<Prepared, Pull
             let feed = Feed::Url {
                 url: redirected(url, *first)?.into(),
                 http_proxy: None,
+                ca_file: None,
             };
             Ok(Prepared {
                 feed,
@@ -179,6 +195,21 @@ pub async fn prepare(url: &Url, policy: &AddressPolicy) -> Result<Prepared, Pull
             scheme: scheme.to_owned(),
         }),
     }
+}
+
+/// The certificate authorities that this system trusts, for FFmpeg, whose TLS
+/// libraries do not all look for them: as `SSL_CERT_FILE` says, or where the
+/// usual distributions have them.
+fn ca_file() -> Option<String> {
+    const USUAL: [&str; 3] = [
+        "/etc/ssl/certs/ca-certificates.crt",
+        "/etc/pki/tls/certs/ca-bundle.crt",
+        "/etc/ssl/cert.pem",
+    ];
+    let named = std::env::var("SSL_CERT_FILE").ok();
+    let usual = USUAL.into_iter().map(str::to_owned);
+    let mut files = named.into_iter().chain(usual);
+    files.find(|file| Path::new(file).is_file())
 }
 
 /// The same URL, leading to this address.

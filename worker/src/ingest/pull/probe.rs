@@ -9,7 +9,7 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use serde::Deserialize;
 use thiserror::Error;
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::Command;
 use tokio::time::timeout;
 
@@ -19,7 +19,7 @@ use crate::ffmpeg::summary;
 /// FFprobe's answer, bytes: ten streams take a tenth of it.
 const MAX_ANSWER: u64 = 1024 * 1024;
 /// What it has to say when it fails, bytes.
-const MAX_COMPLAINT: u64 = 16 * 1024;
+const MAX_COMPLAINT: usize = 16 * 1024;
 
 /// Why nothing is known of the input.
 #[derive(Debug, Error)]
@@ -37,6 +37,12 @@ pub enum ProbeError {
         /// FFprobe's last words, for whoever may see the URL.
         complaint: String,
     },
+    /// The server could not show that it is who the URL names.
+    #[error(
+        "the server's TLS certificate is not valid for the input's host, or not signed by an \
+         authority that is trusted here"
+    )]
+    Untrusted,
     /// Neither audio nor video in it.
     #[error("the input carries no audio or video that can be decoded")]
     Nothing,
@@ -56,15 +62,15 @@ impl ProbeError {
 
 /// Asks FFprobe. `command` is FFprobe as the supervisor starts its children;
 /// `input` are the options of the plan's input and its URL, so that the same
-/// protocols and the same proxy hold. The child, and all it may have started,
+/// protocols hold, and `http_proxy` is the feed's. The child, and all it may have started,
 /// is killed when the time is up or this is dropped.
 pub async fn probe(
     mut command: Command,
     input: &[String],
+    http_proxy: Option<&str>,
     limit: Duration,
 ) -> Result<InputInfo, ProbeError> {
-    // The proxy is told by option; no environment may turn it off.
-    scrub(command.as_std_mut());
+    scrub(command.as_std_mut(), http_proxy);
     command
         .args(["-v", "error", "-print_format", "json", "-show_streams"])
         .args(input)
@@ -80,10 +86,9 @@ pub async fn probe(
     };
     let (mut answer, mut complaint) = (Vec::new(), Vec::new());
     let asked = timeout(limit, async {
-        let (mut stdout, mut stderr) = (stdout.take(MAX_ANSWER), stderr.take(MAX_COMPLAINT));
         let reading = tokio::join!(
-            stdout.read_to_end(&mut answer),
-            stderr.read_to_end(&mut complaint),
+            read_start(stdout, MAX_ANSWER, &mut answer),
+            read_tail(stderr, MAX_COMPLAINT, &mut complaint),
         );
         reading.0.and(reading.1)?;
         let status = child.wait().await?;
@@ -97,9 +102,54 @@ pub async fn probe(
         Ok(Ok(status)) if status.success() => read(&answer),
         Ok(Ok(_)) => {
             let complaint = String::from_utf8_lossy(&complaint).trim().to_owned();
-            Err(ProbeError::Unreadable { complaint })
+            Err(match is_untrusted(&complaint) {
+                true => ProbeError::Untrusted,
+                false => ProbeError::Unreadable { complaint },
+            })
         }
     }
+}
+
+/// Reads to the end, so that the writer never waits, and keeps the beginning.
+async fn read_start(
+    mut pipe: impl AsyncRead + Unpin,
+    keep: u64,
+    start: &mut Vec<u8>,
+) -> io::Result<()> {
+    (&mut pipe).take(keep).read_to_end(start).await?;
+    tokio::io::copy(&mut pipe, &mut tokio::io::sink()).await?;
+    Ok(())
+}
+
+/// Reads to the end, so that the writer never waits, and keeps the last words.
+async fn read_tail(
+    mut pipe: impl AsyncRead + Unpin,
+    keep: usize,
+    tail: &mut Vec<u8>,
+) -> io::Result<()> {
+    let mut chunk = [0; 4096];
+    loop {
+        let size = pipe.read(&mut chunk).await?;
+        if size == 0 {
+            return Ok(());
+        }
+        tail.extend_from_slice(chunk.get(..size).unwrap_or_default());
+        tail.drain(..tail.len().saturating_sub(keep));
+    }
+}
+
+/// Whether FFmpeg was not content with a certificate, by the words of its two
+/// TLS libraries, GnuTLS and OpenSSL.
+fn is_untrusted(complaint: &str) -> bool {
+    let complaint = complaint.to_ascii_lowercase();
+    [
+        "certificate failed verification",
+        "certificate verify failed",
+        "certificate's owner does not match",
+        "unable to verify peer certificate",
+    ]
+    .iter()
+    .any(|words| complaint.contains(words))
 }
 
 /// The child's process group, killed on drop.
@@ -229,7 +279,7 @@ mod tests {
         let mut command = Command::new("sh");
         let script = format!("sleep 60 9<>{0} & exec sleep 60 9<>{0}", fifo.display());
         command.args(["-c", &script]);
-        let slow = probe(command, &[], limit).await;
+        let slow = probe(command, &[], None, limit).await;
         assert!(matches!(slow, Err(ProbeError::TooSlow(_))));
         // Without one, opening for writing fails at once with ENXIO.
         let is_held = || {
@@ -258,15 +308,27 @@ mod tests {
         for name in ["AWS_SECRET_ACCESS_KEY", "no_proxy", "EZLIVE_X"] {
             command.env(name, "set");
         }
-        let probed = probe(command, &[], Duration::from_secs(5)).await;
+        let probed = probe(command, &[], None, Duration::from_secs(5)).await;
         assert!(probed.unwrap().audio.is_some());
+    }
+
+    #[tokio::test]
+    async fn a_long_complaint_is_read_to_its_end() {
+        let mut command = Command::new("sh");
+        let script = "yes complaint | head -c 300000 >&2; echo the last words >&2; exit 1";
+        command.args(["-c", script]);
+        let error = probe(command, &[], None, Duration::from_secs(10)).await;
+        let Err(ProbeError::Unreadable { complaint }) = error else {
+            panic!("{error:?}")
+        };
+        assert!(complaint.len() <= MAX_COMPLAINT && complaint.ends_with("the last words"));
     }
 
     #[tokio::test]
     async fn a_complaint_is_kept_from_the_error_text() {
         let mut command = Command::new("sh");
         command.args(["-c", "echo http://secret@host: refused >&2; exit 1"]);
-        let error = probe(command, &[], Duration::from_secs(5))
+        let error = probe(command, &[], None, Duration::from_secs(5))
             .await
             .unwrap_err();
         assert!(!error.to_string().contains("secret"));

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use domain::input::InputInfo;
+use domain::plan::probe_args;
 use http_body_util::Full;
 use hyper::{Request, Response, body::Incoming};
 use hyper_util::rt::TokioIo;
@@ -43,12 +44,14 @@ fn policy() -> AddressPolicy {
 
 /// What the plan makes of a feed, in short.
 fn options(feed: &Feed) -> Vec<String> {
-    let Feed::Url { url, http_proxy } = feed else {
+    let Feed::Url {
+        url, http_proxy, ..
+    } = feed
+    else {
         panic!("{feed:?}")
     };
     let mut options = Vec::new();
-    if let Some(proxy) = http_proxy {
-        options.extend(["-http_proxy", proxy]);
+    if http_proxy.is_some() {
         options.extend(["-protocol_whitelist", "http,https,tls,tcp,httpproxy,crypto"]);
     } else {
         options.extend([
@@ -63,7 +66,9 @@ fn options(feed: &Feed) -> Vec<String> {
 }
 
 async fn ask(prepared: &Prepared) -> Result<InputInfo, ProbeError> {
-    probe(Command::new("ffprobe"), &options(prepared.feed()), LIMIT).await
+    let ffprobe = Command::new("ffprobe");
+    let options = options(prepared.feed());
+    probe(ffprobe, &options, prepared.http_proxy(), LIMIT).await
 }
 
 /// Half a second of picture and tone in this container.
@@ -214,7 +219,40 @@ async fn https_comes_through_a_tunnel() {
     });
     let url = Url::parse(&format!("https://origin.example:{port}/live.ts")).unwrap();
     let prepared = prepare(&url, &policy()).await.unwrap();
-    expect_media(&ask(&prepared).await.unwrap());
+    // With the plan's own options: nobody here has signed the certificate.
+    let ask = async |feed: &Feed| {
+        let options = probe_args(feed);
+        probe(
+            Command::new("ffprobe"),
+            &options,
+            prepared.http_proxy(),
+            LIMIT,
+        )
+        .await
+    };
+    let refused = ask(prepared.feed()).await;
+    assert!(matches!(refused, Err(ProbeError::Untrusted)), "{refused:?}");
+
+    let folder = tempfile::tempdir().unwrap();
+    let authority = folder.path().join("ca.pem");
+    std::fs::write(&authority, pem(signed.cert.der())).unwrap();
+    let mut trusting = prepared.feed().clone();
+    if let Feed::Url { ca_file, .. } = &mut trusting {
+        *ca_file = Some(authority.to_str().unwrap().to_owned());
+    }
+    expect_media(&ask(&trusting).await.unwrap());
+}
+
+/// A certificate as text (RFC 7468, section 5).
+fn pem(der: &[u8]) -> String {
+    use base64::Engine;
+    let encoded = base64::engine::general_purpose::STANDARD.encode(der);
+    let mut text = "-----BEGIN CERTIFICATE-----\n".to_owned();
+    for line in encoded.as_bytes().chunks(64) {
+        text.push_str(&String::from_utf8_lossy(line));
+        text.push('\n');
+    }
+    text + "-----END CERTIFICATE-----\n"
 }
 
 #[tokio::test]
@@ -383,6 +421,7 @@ async fn rtsp_comes_through_the_relay() {
     let Feed::Url {
         url,
         http_proxy: None,
+        ..
     } = prepared.feed()
     else {
         panic!()
@@ -421,7 +460,8 @@ async fn srt_is_pinned_and_calls() {
         *prepared.feed(),
         Feed::Url {
             url: pinned,
-            http_proxy: None
+            http_proxy: None,
+            ca_file: None,
         }
     );
     let listening = Url::parse("srt://origin.example:9000?mode=listener").unwrap();

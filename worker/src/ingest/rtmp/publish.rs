@@ -1,6 +1,7 @@
 //! The server's side of publishing (RTMP 1.0, section 7.2), without I/O.
 
 use std::collections::HashMap;
+use std::fmt;
 
 use rml_rtmp::messages::{PeerBandwidthLimitType, RtmpMessage, UserControlEventType};
 use rml_rtmp::rml_amf0::Amf0Value;
@@ -16,7 +17,7 @@ const WINDOW: u32 = 2_500_000;
 const STREAM_ID: u32 = 1;
 
 /// What the publisher does.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub enum Step {
     /// It wants to publish: answer by [`PublishSession::accept`] or
     /// [`PublishSession::refuse`]. Until accepted, no media comes out.
@@ -32,6 +33,19 @@ pub enum Step {
     Tag(Tag),
     /// It has finished.
     Finished,
+}
+
+impl fmt::Debug for Step {
+    /// Without the stream name, which carries the key.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::PublishRequested { .. } => f.write_str("PublishRequested"),
+            Self::PlayRequested => f.write_str("PlayRequested"),
+            Self::Metadata(metadata) => f.debug_tuple("Metadata").field(metadata).finish(),
+            Self::Tag(tag) => f.debug_tuple("Tag").field(tag).finish(),
+            Self::Finished => f.write_str("Finished"),
+        }
+    }
 }
 
 /// How far a publisher has got.

@@ -11,9 +11,12 @@ use thiserror::Error;
 use super::flv::tag::{Body, body};
 use super::{Metadata, Tag, TagKind};
 
-/// How long a track that was announced, or that has not shown itself, is
-/// waited for: in wall time, and in the media time of what came meanwhile.
+/// How long a track that has not shown itself is waited for: in wall time,
+/// and in the media time of what came meanwhile.
 pub const PATIENCE: Duration = Duration::from_millis(1500);
+/// The same for a track that the publisher's metadata names, or of which the
+/// configuration has come, at the beginning of a connection.
+pub const PATIENCE_WITH_ANNOUNCED: Duration = Duration::from_secs(4);
 /// Without a track that can be decoded: there is none.
 pub const GIVE_UP: Duration = Duration::from_secs(10);
 /// With pictures that come and a decoder configuration, but no key frame yet:
@@ -50,8 +53,13 @@ pub struct Opening {
 }
 
 /// Holds the first tags of a connection until it is clear what it carries.
+///
+/// A track is what frames have come of: a configuration alone, or metadata,
+/// only promises one, and FFmpeg would wait for it and put out nothing.
 #[derive(Debug, Default)]
 pub struct Sniffer {
+    /// The connection goes on already: what was promised has had its time.
+    midway: bool,
     metadata: Option<Metadata>,
     video: Option<InputVideo>,
     audio: Option<InputAudio>,
@@ -60,6 +68,8 @@ pub struct Sniffer {
     has_key_frame: bool,
     /// Pictures have come, if only ones that follow others.
     has_pictures: bool,
+    /// Sound has come.
+    has_sound: bool,
     /// When the first tag came.
     began: Option<Duration>,
     /// The furthest timestamp of a frame.
@@ -69,6 +79,23 @@ pub struct Sniffer {
 }
 
 impl Sniffer {
+    /// A sniffer for a connection that has been on for a while.
+    pub fn midway() -> Self {
+        Self {
+            midway: true,
+            ..Self::default()
+        }
+    }
+
+    /// Whether a frame tells its track, given the configuration that came
+    /// before it.
+    pub fn can_decode(frame: &Tag, config: Option<&Tag>) -> bool {
+        let mut sniffer = Self::default();
+        let tags = config.into_iter().chain([frame]);
+        let seen: Result<Vec<()>, _> = tags.map(|tag| sniffer.look(tag)).collect();
+        seen.is_ok() && sniffer.is_decodable()
+    }
+
     /// Whether no tag has come yet.
     pub fn is_empty(&self) -> bool {
         self.held.is_empty()
@@ -83,6 +110,13 @@ impl Sniffer {
     /// The opening comes once: after it, tags go to the run directly.
     pub fn tag(&mut self, tag: Tag, now: Duration) -> Result<Option<Opening>, SniffError> {
         self.began.get_or_insert(now);
+        self.look(&tag)?;
+        self.hold(tag);
+        self.poll(now)
+    }
+
+    /// Notes what a tag tells of its track.
+    fn look(&mut self, tag: &Tag) -> Result<(), SniffError> {
         match tag.kind {
             TagKind::Video => {
                 if let Some(found) = video::read(&tag.data, self.metadata.as_ref())? {
@@ -95,8 +129,16 @@ impl Sniffer {
                 }
             }
         }
-        self.hold(tag);
-        self.poll(now)
+        match (tag.kind, body(tag)) {
+            (TagKind::Audio, Body::KeyFrame) => self.has_sound = true,
+            (TagKind::Video, Body::KeyFrame) => {
+                self.has_pictures = true;
+                self.has_key_frame = true;
+            }
+            (TagKind::Video, Body::Frame) => self.has_pictures = true,
+            _ => {}
+        }
+        Ok(())
     }
 
     /// Decides if it is time to. To be called when no tag has come for a
@@ -109,7 +151,7 @@ impl Sniffer {
         if self.is_complete() || (self.is_out_of_patience(waited) && self.is_decodable()) {
             return Ok(Some(self.open()));
         }
-        let patience = match self.video.is_some() && self.has_pictures {
+        let patience = match self.has_video() {
             true => KEY_FRAME_PATIENCE,
             false => GIVE_UP,
         };
@@ -121,7 +163,19 @@ impl Sniffer {
 
     fn is_out_of_patience(&self, waited: Duration) -> bool {
         let media = Duration::from_millis(u64::from(self.media_ms));
-        waited >= PATIENCE || media >= PATIENCE || self.held_bytes >= MAX_HELD
+        let patience = match self.awaits_announced() {
+            true => PATIENCE_WITH_ANNOUNCED,
+            false => PATIENCE,
+        };
+        waited >= patience || media >= patience || self.held_bytes >= MAX_HELD
+    }
+
+    /// Whether a track was announced that has not come.
+    fn awaits_announced(&self) -> bool {
+        let named = self.metadata.as_ref();
+        let video = self.video.is_some() || named.is_some_and(|metadata| metadata.has_video);
+        let audio = self.audio.is_some() || named.is_some_and(|metadata| metadata.has_audio);
+        !self.midway && ((video && !self.has_video()) || (audio && !self.has_audio()))
     }
 
     /// Whether all tracks that can be expected are there.
@@ -132,14 +186,22 @@ impl Sniffer {
             }
             _ => (true, true),
         };
-        self.is_decodable() && (self.video.is_some() || !video) && (self.audio.is_some() || !audio)
+        self.is_decodable() && (self.has_video() || !video) && (self.has_audio() || !audio)
+    }
+
+    fn has_video(&self) -> bool {
+        self.video.is_some() && self.has_pictures
+    }
+
+    fn has_audio(&self) -> bool {
+        self.audio.is_some() && self.has_sound
     }
 
     /// Whether what is there would give a picture or sound.
     fn is_decodable(&self) -> bool {
-        match self.video {
-            Some(_) => self.has_key_frame,
-            None => self.audio.is_some(),
+        match self.has_video() {
+            true => self.has_key_frame,
+            false => self.has_audio(),
         }
     }
 
@@ -151,7 +213,7 @@ impl Sniffer {
             self.furthest = Some(timestamp);
         }
         if (0..=MAX_STEP_MS).contains(&step) {
-            self.media_ms += step.unsigned_abs();
+            self.media_ms = self.media_ms.saturating_add(step.unsigned_abs());
         }
     }
 
@@ -160,25 +222,47 @@ impl Sniffer {
         if matches!(kind, Body::KeyFrame | Body::Frame) {
             self.measure(tag.timestamp);
         }
-        match (tag.kind, kind) {
-            (_, Body::Nothing) => return,
-            (TagKind::Video, Body::KeyFrame) => self.has_key_frame = true,
-            (TagKind::Video, Body::Frame) if !self.has_key_frame => {
-                self.has_pictures = true;
-                return;
-            }
-            _ => {}
+        let is_lost = tag.kind == TagKind::Video && kind == Body::Frame && !self.has_key_frame;
+        if kind == Body::Nothing || is_lost {
+            return;
+        }
+        if kind == Body::Config && !self.supersede(&tag) {
+            return;
         }
         // Beyond the bound only sequence headers are of use.
         if self.held_bytes < MAX_HELD || kind == Body::Config {
-            self.held_bytes += tag.data.len();
+            self.held_bytes += held_size(&tag);
             self.held.push(tag);
         }
     }
 
+    /// A sequence header counts in its newest form only: before another one,
+    /// all of its kind is of another coding. Says whether this one is new.
+    fn supersede(&mut self, config: &Tag) -> bool {
+        let is_older = |held: &Tag| held.kind == config.kind && body(held) == Body::Config;
+        if self
+            .held
+            .iter()
+            .any(|held| is_older(held) && held.data == config.data)
+        {
+            return false;
+        }
+        self.held.retain(|held| held.kind != config.kind);
+        self.held_bytes = self.held.iter().map(held_size).sum();
+        if config.kind == TagKind::Video {
+            self.has_key_frame = false;
+        }
+        true
+    }
+
     fn open(&mut self) -> Opening {
         let mut tags = std::mem::take(&mut self.held);
-        if self.video.is_some() {
+        let (video, audio) = (self.has_video(), self.has_audio());
+        tags.retain(|tag| match tag.kind {
+            TagKind::Video => video,
+            TagKind::Audio => audio,
+        });
+        if video {
             let is_key = |tag: &Tag| tag.kind == TagKind::Video && body(tag) == Body::KeyFrame;
             let start = tags.iter().position(is_key).unwrap_or(0);
             let mut index = 0;
@@ -189,12 +273,17 @@ impl Sniffer {
         }
         Opening {
             input: InputInfo {
-                video: self.video.clone(),
-                audio: self.audio.clone(),
+                video: self.video.clone().filter(|_| video),
+                audio: self.audio.clone().filter(|_| audio),
             },
             tags,
         }
     }
+}
+
+/// What a held tag takes, bytes.
+fn held_size(tag: &Tag) -> usize {
+    size_of::<Tag>() + tag.data.len()
 }
 
 #[cfg(test)]

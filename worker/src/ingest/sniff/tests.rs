@@ -34,16 +34,88 @@ fn both_tracks_are_enough_at_once_and_no_tag_is_lost() {
     assert_eq!(sniffer.tag(video(0, AVC_CONFIG), ms(0)), Ok(None));
     assert_eq!(sniffer.tag(video(0, KEY), ms(1)), Ok(None));
     assert_eq!(sniffer.tag(video(40, INTER), ms(41)), Ok(None));
-    let opening = sniffer.tag(audio(30, AAC_CONFIG), ms(42)).unwrap().unwrap();
+    // A configuration is no sound.
+    assert_eq!(sniffer.tag(audio(0, AAC_CONFIG), ms(42)), Ok(None));
+    let opening = sniffer.tag(audio(30, AAC_FRAME), ms(43)).unwrap().unwrap();
     assert_eq!(opening.input.video.unwrap().codec, "h264");
     assert_eq!(opening.input.audio.unwrap().sample_rate, 48_000);
     let expected = [
         video(0, AVC_CONFIG),
         video(0, KEY),
         video(40, INTER),
-        audio(30, AAC_CONFIG),
+        audio(0, AAC_CONFIG),
+        audio(30, AAC_FRAME),
     ];
     assert_eq!(opening.tags, expected);
+}
+
+#[test]
+fn a_track_that_was_announced_is_waited_for_longer_but_not_in_mid_connection() {
+    let announced = |mut sniffer: Sniffer| {
+        sniffer.metadata(Metadata {
+            has_video: true,
+            has_audio: true,
+            ..Metadata::default()
+        });
+        sniffer.tag(video(0, AVC_CONFIG), ms(0)).unwrap();
+        sniffer.tag(video(0, KEY), ms(0)).unwrap();
+        sniffer
+    };
+    let mut sniffer = announced(Sniffer::default());
+    assert_eq!(sniffer.poll(PATIENCE), Ok(None));
+    let opening = sniffer.poll(PATIENCE_WITH_ANNOUNCED).unwrap().unwrap();
+    assert_eq!(opening.input.audio, None);
+    let mut sniffer = announced(Sniffer::midway());
+    assert!(sniffer.poll(PATIENCE).unwrap().is_some());
+}
+
+#[test]
+fn a_configuration_without_frames_is_neither_a_track_nor_in_the_opening() {
+    let mut sniffer = Sniffer::midway();
+    sniffer.tag(audio(0, AAC_CONFIG), ms(0)).unwrap();
+    sniffer.tag(video(0, AVC_CONFIG), ms(0)).unwrap();
+    sniffer.tag(video(0, KEY), ms(0)).unwrap();
+    let opening = sniffer.poll(PATIENCE).unwrap().unwrap();
+    assert_eq!(opening.input.audio, None);
+    assert_eq!(opening.tags, [video(0, AVC_CONFIG), video(0, KEY)]);
+
+    let mut sniffer = Sniffer::midway();
+    sniffer.tag(video(0, AVC_CONFIG), ms(0)).unwrap();
+    sniffer.tag(audio(0, AAC_CONFIG), ms(0)).unwrap();
+    sniffer.tag(audio(20, AAC_FRAME), ms(20)).unwrap();
+    let opening = sniffer.poll(PATIENCE).unwrap().unwrap();
+    assert_eq!(opening.input.video, None);
+    assert_eq!(opening.tags.len(), 2);
+}
+
+#[test]
+fn configurations_are_held_but_once_and_time_never_overflows() {
+    const OTHER_CONFIG: &[u8] = &[0x17, 0, 0, 0, 0, 2];
+    let mut sniffer = Sniffer::default();
+    sniffer.tag(audio(0, AAC_CONFIG), ms(0)).unwrap();
+    for time in 0..1000 {
+        sniffer.tag(video(time, AVC_CONFIG), ms(0)).unwrap();
+        sniffer.tag(video(time, KEY), ms(0)).unwrap();
+        sniffer.tag(video(time, OTHER_CONFIG), ms(0)).unwrap();
+        sniffer.tag(video(time, OTHER_CONFIG), ms(0)).unwrap();
+        sniffer.tag(audio(time, AAC_CONFIG), ms(0)).unwrap();
+    }
+    assert_eq!(
+        sniffer.held,
+        [audio(0, AAC_CONFIG), video(999, OTHER_CONFIG)]
+    );
+    assert_eq!(
+        sniffer.held_bytes,
+        sniffer.held.iter().map(held_size).sum::<usize>()
+    );
+    assert!(
+        !sniffer.is_decodable(),
+        "its key frame was another coding's"
+    );
+    sniffer.media_ms = u32::MAX - 1;
+    sniffer.furthest = Some(0);
+    sniffer.measure(40);
+    assert_eq!(sniffer.media_ms, u32::MAX);
 }
 
 #[test]

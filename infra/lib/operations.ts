@@ -1,0 +1,160 @@
+/** What tells a person: metrics out of the logs, alarms, a dashboard. `RUNBOOK.md` says what to do. */
+import { Aws, Duration } from 'aws-cdk-lib';
+import {
+  CfnAlarm, Dashboard, GraphWidget, Metric, SingleValueWidget, Stats, TextWidget,
+} from 'aws-cdk-lib/aws-cloudwatch';
+import type { IMetric } from 'aws-cdk-lib/aws-cloudwatch';
+import { CfnMetricFilter } from 'aws-cdk-lib/aws-logs';
+import type { CfnLogGroup } from 'aws-cdk-lib/aws-logs';
+import { Construct } from 'constructs';
+import type { Api } from './api.ts';
+import { either } from './parameters.ts';
+import type { Parameters } from './parameters.ts';
+import type { Records } from './records.ts';
+import type { Scheduler } from './scheduler.ts';
+import type { Workers } from './workers.ts';
+
+export interface OperationsProps {
+  readonly parameters: Parameters;
+  readonly records: Records;
+  readonly api: Api;
+  readonly scheduler: Scheduler;
+  readonly workers: Workers;
+}
+
+interface AlarmOf {
+  readonly metric: Metric;
+  readonly threshold: number;
+  readonly minutes: number;
+  readonly description: string;
+}
+
+export class Operations extends Construct {
+  constructor(scope: Construct, id: string, private readonly props: OperationsProps) {
+    super(scope, id);
+    const { records, api, scheduler, workers } = props;
+    const minute = Duration.minutes(1);
+    const sqs = (metricName: string, queueName: string) => new Metric({
+      namespace: 'AWS/SQS', metricName, dimensionsMap: { QueueName: queueName },
+      statistic: Stats.MAXIMUM, period: minute,
+    });
+    const ofApi = (metricName: string, statistic: string) => new Metric({
+      namespace: 'AWS/ApiGateway', metricName, dimensionsMap: { ApiId: api.api.ref }, statistic, period: minute,
+    });
+    const ofScheduler = (metricName: string, statistic: string) => new Metric({
+      namespace: 'AWS/Lambda', metricName, dimensionsMap: { FunctionName: scheduler.handler.function.ref },
+      statistic, period: minute,
+    });
+
+    const deadLetters = sqs('ApproximateNumberOfMessagesVisible', records.deadLetters.queueName);
+    const oldest = sqs('ApproximateAgeOfOldestMessage', records.queue.queueName);
+    const apiErrors = ofApi('5xx', Stats.SUM);
+    const schedulerErrors = ofScheduler('Errors', Stats.SUM);
+    const written = { api: api.handler.logs, scheduler: scheduler.handler.logs, worker: workers.logs };
+    const jobsFailed = this.counted('JobsFailed', 'job failed', written);
+    const workersLost = this.counted('WorkersLost', 'worker lost', { scheduler: scheduler.handler.logs });
+    const uploadLag = this.measured('UploadLag', '$.upload_lag_ms', workers.logs);
+    const segmentsDropped = this.measured('SegmentsDropped', '$.dropped_segments', workers.logs);
+
+    this.alarm('DeadLetters', {
+      metric: deadLetters, threshold: 1, minutes: 1,
+      description: 'A message to the scheduler failed each time it was tried, and was set aside',
+    });
+    this.alarm('OldestMessage', {
+      metric: oldest, threshold: 30, minutes: 3,
+      description: 'Messages wait: the scheduler does not run, or not fast enough (seconds)',
+    });
+    this.alarm('SchedulerErrors', {
+      metric: schedulerErrors, threshold: 1, minutes: 3,
+      description: 'The scheduler ends with errors or times out',
+    });
+    this.alarm('ApiErrors', {
+      metric: apiErrors, threshold: 3, minutes: 3,
+      description: 'The API answers with 5xx',
+    });
+    this.alarm('JobsFailed', {
+      metric: jobsFailed, threshold: 1, minutes: 1,
+      description: 'A job has failed for good; its reason says why',
+    });
+    this.alarm('WorkersLost', {
+      metric: workersLost, threshold: 3, minutes: 5,
+      description: 'Workers fall silent and are replaced',
+    });
+    this.alarm('UploadLag', {
+      metric: uploadLag, threshold: 4000, minutes: 3,
+      description: 'Segments wait for the bucket (milliseconds between cut and published)',
+    });
+
+    const graph = (title: string, left: IMetric[], right: IMetric[] = []) =>
+      new GraphWidget({ title, left, right, width: 12, height: 6 });
+    new Dashboard(this, 'Dashboard', {
+      dashboardName: Aws.STACK_NAME,
+      widgets: [
+        [new TextWidget({ markdown: '# ezlive\nWhat each alarm means and does: `infra/RUNBOOK.md`.', width: 24, height: 2 })],
+        [new SingleValueWidget({
+          title: 'Now', width: 24, height: 3,
+          metrics: [deadLetters, oldest, jobsFailed, workersLost, uploadLag, segmentsDropped],
+        })],
+        [
+          graph('API: calls and errors', [ofApi('Count', Stats.SUM)], [apiErrors, ofApi('4xx', Stats.SUM)]),
+          graph('API: latency (ms)', [ofApi('Latency', 'p50'), ofApi('Latency', 'p99')]),
+        ],
+        [
+          graph('Scheduler: batches and errors', [ofScheduler('Invocations', Stats.SUM)], [schedulerErrors]),
+          graph('Scheduler: duration (ms), queue age (s)', [ofScheduler('Duration', 'p99')], [oldest]),
+        ],
+        [
+          graph('Channels: failed jobs, lost workers', [jobsFailed, workersLost]),
+          graph('Channels: upload lag (ms), dropped segments', [uploadLag], [segmentsDropped]),
+        ],
+      ],
+    });
+  }
+
+  /** Counts the log lines with this message, over these logs. */
+  private counted(name: string, message: string, logs: Record<string, CfnLogGroup>): Metric {
+    for (const [from, group] of Object.entries(logs)) {
+      this.filter(`${name}-${from}`, name, group, `{ $.message = "${message}" }`, '1', 'Count');
+    }
+    return new Metric({ namespace: this.namespace, metricName: name, statistic: Stats.SUM, period: Duration.minutes(1) });
+  }
+
+  /** The greatest of a number that log lines carry. */
+  private measured(name: string, field: string, group: CfnLogGroup): Metric {
+    this.filter(name, name, group, `{ ${field} >= 0 }`, field, 'None');
+    return new Metric({ namespace: this.namespace, metricName: name, statistic: Stats.MAXIMUM, period: Duration.minutes(1) });
+  }
+
+  private filter(id: string, metricName: string, group: CfnLogGroup, pattern: string, value: string, unit: string): void {
+    new CfnMetricFilter(this, `Filter${id}`, {
+      logGroupName: group.ref,
+      filterPattern: pattern,
+      metricTransformations: [{ metricNamespace: this.namespace, metricName, metricValue: value, unit }],
+    });
+  }
+
+  private get namespace(): string {
+    return `ezlive/${Aws.STACK_NAME}`;
+  }
+
+  /** An alarm when the metric is at the threshold in each of some minutes. */
+  private alarm(id: string, { metric, threshold, minutes, description }: AlarmOf): void {
+    const { parameters } = this.props;
+    const { period, statistic, namespace, metricName, dimensions } = metric.toMetricConfig().metricStat!;
+    const actions = [either(parameters.hasAlarmTopic, parameters.alarmTopic.valueAsString, Aws.NO_VALUE)];
+    new CfnAlarm(this, `Alarm${id}`, {
+      alarmDescription: `ezlive: ${description}. See RUNBOOK.md, ${id}`,
+      namespace,
+      metricName,
+      dimensions,
+      statistic,
+      period: period.toSeconds(),
+      threshold,
+      evaluationPeriods: minutes,
+      comparisonOperator: 'GreaterThanOrEqualToThreshold',
+      treatMissingData: 'notBreaching',
+      alarmActions: actions,
+      okActions: actions,
+    });
+  }
+}

@@ -1,0 +1,174 @@
+/** What must hold of the template, whatever else changes in it. */
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { test } from 'node:test';
+import { Match, Template } from 'aws-cdk-lib/assertions';
+import { ROUTES } from '../lib/routes.ts';
+import { publishedStack } from '../lib/synthesise.ts';
+
+const template = Template.fromStack(publishedStack());
+
+test('every call has a route, and none but /health is open', () => {
+  const routes = Object.values(template.findResources('AWS::ApiGatewayV2::Route')).map((route) => route.Properties);
+  assert.deepEqual(routes.map((route) => route.RouteKey).sort(), [...ROUTES].sort());
+  for (const route of routes) {
+    assert.deepEqual(
+      route.AuthorizationType,
+      route.RouteKey === 'GET /health' ? 'NONE' : { 'Fn::If': ['ByJwt', 'JWT', 'AWS_IAM'] },
+      route.RouteKey,
+    );
+  }
+});
+
+test('the tables have the keys, the indexes and the expiry that the store wants', () => {
+  const store = readFileSync(new URL('../../aws/src/store/tables.rs', import.meta.url), 'utf8');
+  const named = (constant: string) => new RegExp(`const ${constant}: &str = "([^"]+)"`).exec(store)?.[1];
+  const key = (name: string, kind: string) => ({ AttributeName: name, KeyType: kind });
+  const table = (name: string, keys: unknown[], indexes: unknown) => template.hasResourceProperties('AWS::DynamoDB::Table', {
+    TableName: { 'Fn::Join': ['', [{ Ref: 'AWS::StackName' }, `-${name}`]] },
+    BillingMode: 'PAY_PER_REQUEST',
+    KeySchema: keys,
+    GlobalSecondaryIndexes: indexes,
+    TimeToLiveSpecification: { AttributeName: named('EXPIRES_AT'), Enabled: true },
+  });
+  const keysOnly = { ProjectionType: 'KEYS_ONLY' };
+  table('jobs', [key('job_id', 'HASH')], [{
+    IndexName: named('BY_STATE'),
+    KeySchema: [key('state', 'HASH'), key('job_id', 'RANGE')],
+    Projection: { ProjectionType: 'INCLUDE', NonKeyAttributes: ['doc'] },
+  }]);
+  table('workers', [key('worker_id', 'HASH')], [
+    { IndexName: named('BY_STATE'), KeySchema: [key('state', 'HASH'), key('worker_id', 'RANGE')], Projection: keysOnly },
+    { IndexName: named('IDLE'), KeySchema: [key('idle', 'HASH'), key('worker_id', 'RANGE')], Projection: keysOnly },
+  ]);
+  table('events', [key('job_id', 'HASH'), key('seq', 'RANGE')], Match.absent());
+});
+
+test('the queue outlives the function, and poison is set aside', () => {
+  const functions = Object.values(template.findResources('AWS::Lambda::Function')).map((one) => one.Properties);
+  const scheduler = functions.find((one) => one.Description === 'the scheduler');
+  template.hasResourceProperties('AWS::SQS::Queue', {
+    VisibilityTimeout: 6 * scheduler!.Timeout,
+    RedrivePolicy: { maxReceiveCount: 5 },
+    SqsManagedSseEnabled: true,
+  });
+  template.hasResourceProperties('AWS::Lambda::EventSourceMapping', {
+    FunctionResponseTypes: ['ReportBatchItemFailures'],
+  });
+  for (const one of functions) {
+    assert.equal(one.Runtime, 'provided.al2023');
+    assert.deepEqual(one.Architectures, [{ 'Fn::If': ['OnArm', 'arm64', 'x86_64'] }]);
+  }
+});
+
+test('a sweep comes each minute, and the end of a task at once', () => {
+  template.hasResourceProperties('AWS::Scheduler::Schedule', {
+    ScheduleExpression: 'rate(1 minute)',
+    Target: { Input: '{"type":"sweep"}' },
+  });
+  template.hasResourceProperties('AWS::Events::Rule', {
+    EventPattern: {
+      source: ['aws.ecs'], 'detail-type': ['ECS Task State Change'], detail: { lastStatus: ['STOPPED'] },
+    },
+    Targets: [{ InputTransformer: {
+      InputPathsMap: { 'detail-startedBy': '$.detail.startedBy' },
+      InputTemplate: '{"type":"task_stopped","worker":<detail-startedBy>}',
+    } }],
+  });
+});
+
+test('a worker has no root, no capability, a read-only disk and time to drain', () => {
+  template.hasResourceProperties('AWS::ECS::TaskDefinition', {
+    ContainerDefinitions: [Match.objectLike({
+      ReadonlyRootFilesystem: true,
+      User: '10001:10001',
+      StopTimeout: 120,
+      LinuxParameters: { Capabilities: { Drop: ['ALL'] } },
+      HealthCheck: Match.objectLike({ Command: ['CMD', '/usr/local/bin/worker', 'healthy'] }),
+    })],
+  });
+});
+
+/** The statements of every policy, by the role they are attached to. */
+function statements(): { role: string; action: string; resource: unknown; condition: unknown }[] {
+  return Object.values(template.findResources('AWS::IAM::Policy')).flatMap(({ Properties: policy }) =>
+    policy.PolicyDocument.Statement.flatMap((statement: Record<string, any>) => [statement.Action].flat().flatMap(
+      (action: string) => [statement.Resource].flat().map((resource: unknown) => ({
+        role: policy.Roles[0].Ref as string, action, resource, condition: statement.Condition,
+      })),
+    )));
+}
+
+test('no role may do anything to everything, but where AWS knows no resource', () => {
+  const wide = statements().filter(({ resource, action }) => resource === '*' || action.includes('*'));
+  assert.deepEqual([...new Set(wide.map(({ action }) => action))].sort(), [
+    'ecr:GetAuthorizationToken', 'ecs:ListTasks', 'xray:PutTelemetryRecords', 'xray:PutTraceSegments',
+  ]);
+  for (const { action, condition } of wide.filter(({ action }) => action.startsWith('ecs:'))) {
+    assert.ok(condition, `${action} is bound to the cluster`);
+  }
+});
+
+test('what a role must not do is not in its policies', () => {
+  const may = (role: string) => statements().filter((one) => one.role.startsWith(role)).map(({ action }) => action);
+  const refused: [string, string[]][] = [
+    ['ApiHandlerRole', ['ecs:', 's3:', 'iam:', 'sqs:ReceiveMessage']],
+    ['WorkersRole', ['ecs:', 'sqs:', 'iam:', 'dynamodb:DeleteItem', 'dynamodb:Query', 'dynamodb:Scan', 'ec2:']],
+    ['WorkersExecutionRole', ['ecs:', 'sqs:', 'iam:', 'dynamodb:', 's3:']],
+    ['SchedulerSweepRole', ['ecs:', 'iam:', 'dynamodb:', 's3:', 'sqs:ReceiveMessage']],
+    ['SchedulerHandlerRole', ['dynamodb:Scan', 'iam:Create', 'iam:Attach']],
+  ];
+  for (const [role, prefixes] of refused) {
+    assert.ok(may(role).length > 0, `${role} is there`);
+    for (const prefix of prefixes) {
+      assert.deepEqual(may(role).filter((action) => action.startsWith(prefix)), [], role);
+    }
+  }
+});
+
+test('the bucket is private, encrypted and asked over TLS alone', () => {
+  template.hasResourceProperties('AWS::S3::Bucket', {
+    PublicAccessBlockConfiguration: {
+      BlockPublicAcls: true, BlockPublicPolicy: true, IgnorePublicAcls: true, RestrictPublicBuckets: true,
+    },
+    BucketEncryption: Match.anyValue(),
+  });
+  template.hasResourceProperties('AWS::S3::BucketPolicy', {
+    PolicyDocument: { Statement: Match.arrayWith([
+      Match.objectLike({ Effect: 'Deny', Condition: { Bool: { 'aws:SecureTransport': 'false' } } }),
+      Match.objectLike({
+        Effect: 'Allow', Action: 's3:GetObject', Principal: { Service: 'cloudfront.amazonaws.com' },
+        Condition: { StringEquals: Match.anyValue() },
+      }),
+    ]) },
+  });
+});
+
+test('playlists are kept for a second or two, segments for as long as they say', () => {
+  const policies = Object.values(template.findResources('AWS::CloudFront::CachePolicy'))
+    .map((policy) => policy.Properties.CachePolicyConfig)
+    .map(({ MinTTL, DefaultTTL, MaxTTL }) => [MinTTL, DefaultTTL, MaxTTL]);
+  assert.deepEqual(policies.sort((a, b) => a[2] - b[2]), [[0, 1, 2], [1, 86_400, 31_536_000]]);
+  template.hasResourceProperties('AWS::CloudFront::Distribution', {
+    DistributionConfig: {
+      HttpVersion: 'http2and3',
+      CacheBehaviors: [Match.objectLike({ PathPattern: '*.m3u8' }), Match.objectLike({ PathPattern: '*.mpd' })],
+    },
+  });
+});
+
+test('every log ends some day, and every alarm is in the runbook', () => {
+  template.allResourcesProperties('AWS::Logs::LogGroup', { RetentionInDays: { Ref: 'LogDays' } });
+  const runbook = readFileSync(new URL('../RUNBOOK.md', import.meta.url), 'utf8');
+  for (const { Properties: alarm } of Object.values(template.findResources('AWS::CloudWatch::Alarm'))) {
+    const name = /RUNBOOK\.md, (\w+)$/.exec(alarm.AlarmDescription)?.[1];
+    assert.ok(name && runbook.includes(`### ${name}`), alarm.AlarmDescription);
+  }
+});
+
+test('what the metrics are made of is what the programs log', () => {
+  const source = (path: string) => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8');
+  assert.match(source('aws/src/store/commit.rs'), /"job failed"/);
+  assert.match(source('functions/src/scheduler/watch.rs'), /"worker lost"/);
+  assert.match(source('worker/src/publisher/task.rs'), /upload_lag_ms = [\s\S]*dropped_segments,/);
+});
