@@ -2,7 +2,7 @@
 import { CfnDeletionPolicy, Duration, Fn, RemovalPolicy } from 'aws-cdk-lib';
 import {
   AllowedMethods, CachePolicy, Distribution, HeadersFrameOption, HttpVersion,
-  ResponseHeadersPolicy, SecurityPolicyProtocol, ViewerProtocolPolicy,
+  ResponseHeadersPolicy, ViewerProtocolPolicy,
 } from 'aws-cdk-lib/aws-cloudfront';
 import { S3BucketOrigin } from 'aws-cdk-lib/aws-cloudfront-origins';
 import { Effect, PolicyStatement, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
@@ -81,7 +81,6 @@ export class PlaybackDelivery extends Construct {
     this.distribution = new Distribution(this, 'Distribution', {
       comment: 'ezlive playback',
       httpVersion: HttpVersion.HTTP2_AND_3,
-      minimumProtocolVersion: SecurityPolicyProtocol.TLS_V1_2_2021,
       defaultBehavior: behaviour(segments, false),
       additionalBehaviors: {
         '*.m3u8': behaviour(playlists, true),

@@ -223,15 +223,16 @@ impl Handler<'_, '_> {
         match on_watch(Some(&job), link, record.as_ref(), &watch, &TIMING) {
             OnWatch::Drop => Ok(()),
             OnWatch::LookAgain(next) => {
+                let next = Look::of(&next);
                 let advance = Call::AdvanceWatch {
                     job: look.job,
-                    attempt: look.attempt,
+                    attempt: next.attempt,
                     seq: look.watch_seq,
                     by: self.message,
                 };
                 match self.io.call(advance)? {
                     Answer::Conflict => Ok(()),
-                    Answer::Done => self.io.send(Letter::Look(Look::of(&next))),
+                    Answer::Done => self.io.send(Letter::Look(next)),
                     _ => Err(Halt::Failed),
                 }
             }
