@@ -5,7 +5,7 @@ import { CfnPolicy, Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
 import { CfnLogGroup } from 'aws-cdk-lib/aws-logs';
 import { Construct } from 'constructs';
 import type { Artifacts } from './artifacts.ts';
-import { allow } from './functions.ts';
+import { allow, indexArn } from './functions.ts';
 import { RTMP_PORTS } from './network.ts';
 import { either } from './parameters.ts';
 import type { Parameters } from './parameters.ts';
@@ -53,6 +53,9 @@ export class Workers extends Construct {
     const { jobs, workers, events } = records;
     allow(this.role, ['dynamodb:GetItem', 'dynamodb:UpdateItem'], [jobs.tableArn, workers.tableArn]);
     allow(this.role, ['dynamodb:PutItem'], [events.tableArn]);
+    // Who leaves looks for who stays: the next of its job, or enough standbys.
+    allow(this.role, ['dynamodb:Query'], [indexArn(workers, 'idle'), indexArn(workers, 'by-state')]);
+    allow(this.role, ['dynamodb:BatchGetItem'], [workers.tableArn]);
     publish(this.role, playback, parameters);
 
     this.executionRole = tasks('starting a worker')('ExecutionRole');

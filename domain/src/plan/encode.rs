@@ -42,6 +42,11 @@ fn push_video(args: &mut Args, index: usize, video: &VideoOutput, pace: Pace, st
             set("keyint_min", frames.to_string());
             set("sc_threshold", "0".to_owned());
             set("threads", video.threads.to_string());
+            // Its lookahead in a thread of its own holds back more frames, and
+            // so the first segment, for nothing that an idle core won't do.
+            if !style.low_latency {
+                set("x264-params", "sync-lookahead=0".to_owned());
+            }
         }
         VideoCodec::H265 => {
             // Apple's players take only hvc1.
