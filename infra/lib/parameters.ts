@@ -19,6 +19,7 @@ export class Parameters {
   readonly capacityProvider: CfnParameter;
   readonly workerSize: CfnParameter;
   readonly maxWorkers: CfnParameter;
+  readonly minIdle: CfnParameter;
   readonly idleTimeout: CfnParameter;
   readonly allowPullFrom: CfnParameter;
   readonly otherBuckets: CfnParameter;
@@ -94,6 +95,12 @@ export class Parameters {
       type: 'Number',
       minValue: 0,
       default: 20,
+    });
+    this.minIdle = parameter('MinIdle', {
+      description: 'How many workers without a job are kept warm, of MaxWorkers; 0: nothing runs while nobody streams',
+      type: 'Number',
+      minValue: 0,
+      default: 0,
     });
     this.idleTimeout = parameter('IdleTimeout', {
       description: 'Seconds that a worker without a job stays, to take the next one at once',

@@ -44,6 +44,7 @@ export class Scheduler extends Construct {
         EZLIVE_STORE: Fn.join('', ['s3://', playback.bucket.bucketName]),
         EZLIVE_BUCKETS: Fn.join(',', parameters.otherBuckets.valueAsList),
         EZLIVE_MAX_WORKERS: parameters.maxWorkers.valueAsString,
+        EZLIVE_MIN_IDLE: parameters.minIdle.valueAsString,
         EZLIVE_WORKER_SIZE: parameters.workerSize.valueAsString,
         EZLIVE_ECS_CLUSTER: workers.cluster.ref,
         EZLIVE_TASK_DEFINITION: workers.task.ref,
