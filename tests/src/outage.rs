@@ -55,8 +55,8 @@ pub enum Outage {
 /// How a channel came out of it.
 #[derive(Debug, Clone, Copy)]
 pub struct Recovery {
-    /// From the outage to the first segment in the playlist that was encoded
-    /// after it.
+    /// From the outage to the first segment of the next run in the playlist
+    /// (of a run that goes on: to the first that began after the outage).
     pub next_segment: Duration,
     /// Media that are missing between the segments before and after, by their
     /// wall-clock times.
@@ -169,19 +169,29 @@ impl Scene {
     }
 
     async fn play(&mut self, outage: Outage) -> anyhow::Result<Recovery> {
-        let (mut at, mut began) = (Timestamp::now(), Instant::now());
+        let mut began = Instant::now();
+        let newest = self.on_air.viewer.media(MEDIA)?.segments.last().cloned();
+        let run = run_of(&newest.context("no segment yet")?)?;
+        let at = Timestamp::now();
         self.strike(outage).await?;
         if outage.is_drain() {
             // The channel goes on until it is handed over: that is what counts.
             self.another_is_ready_first().await?;
-            (at, began) = (self.handed_over_at().await?, Instant::now());
+            self.handed_over().await?;
+            began = Instant::now();
         }
         if outage == Outage::ZombieWakes {
             // It holds the port: this once the encoder needs another address.
             let moved = self.has_moved().await?;
             self.on_air.publish_to(&moved)?;
         }
-        let is_after = move |list: &MediaPlaylist| after(list, at).is_some();
+        let is_after = |segment: &PlaylistSegment| match outage {
+            // The run goes on: what began while the store was away counts.
+            Outage::StoreCut => segment.begins.is_some_and(|begins| begins >= at),
+            // Until it is known, a worker that is cut off may still publish.
+            _ => run_of(segment).is_ok_and(|other| other > run),
+        };
+        let is_after = |list: &MediaPlaylist| list.segments.iter().any(is_after);
         let viewer = &mut self.on_air.viewer;
         viewer.sees("a new segment", MEDIA, LIMIT, is_after).await?;
         let next_segment = began.elapsed();
@@ -279,14 +289,15 @@ impl Scene {
     }
 
     /// When the job was handed over, by its history.
-    async fn handed_over_at(&self) -> anyhow::Result<Timestamp> {
-        let event = until("the job to be handed over", LIMIT, || async {
+    async fn handed_over(&self) -> anyhow::Result<()> {
+        until("the job to be handed over", LIMIT, || async {
             let events = self.on_air.api.events(&self.on_air.id).await?;
             let mut events = events.into_iter();
-            Ok(events.find(|event| event["type"] == "handed_over"))
+            Ok(events
+                .any(|event| event["type"] == "handed_over")
+                .then_some(()))
         })
-        .await?;
-        Ok(text(&event, "/at")?.parse()?)
+        .await
     }
 
     /// The history tells of a drain, and of nobody that was launched or booked
@@ -355,11 +366,13 @@ impl Scene {
     }
 }
 
-/// The first segment that begins after this time.
-fn after(list: &MediaPlaylist, at: Timestamp) -> Option<&PlaylistSegment> {
-    list.segments
-        .iter()
-        .find(|segment| segment.begins.is_some_and(|begins| begins >= at))
+/// Attempt and run that a segment is of: `{attempt}/{run}/…`.
+fn run_of(segment: &PlaylistSegment) -> anyhow::Result<(u64, u64)> {
+    let mut folders = segment.uri.split('/').map(str::parse);
+    match (folders.next(), folders.next()) {
+        (Some(Ok(attempt)), Some(Ok(run))) => Ok((attempt, run)),
+        _ => bail!("{} is in no run's folder", segment.uri),
+    }
 }
 
 /// The sum of the gaps between the segments of a playlist.
