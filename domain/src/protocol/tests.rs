@@ -15,12 +15,12 @@ fn job() -> Job {
     Job::new(id, spec, Timestamp::UNIX_EPOCH)
 }
 
-fn apply(job: &Job, change: Change) -> Job {
+pub(super) fn apply(job: &Job, change: Change) -> Job {
     job.apply(change, Timestamp::UNIX_EPOCH).unwrap().job
 }
 
 /// A job on its first worker, which beats.
-fn served() -> (Job, Worker) {
+pub(super) fn served() -> (Job, Worker) {
     let job = job();
     let id = WorkerId::for_attempt(&job.id, 1);
     let job = apply(&job, Change::Book { worker: id.clone() });

@@ -3,32 +3,18 @@
 use jiff::Timestamp;
 
 use super::*;
-use crate::ids::JobId;
 use crate::job::{Change, JobState, Totals};
-use crate::spec::{OperatorPolicy, Spec, WorkerSize};
+use crate::protocol::tests::{apply, served};
+use crate::spec::WorkerSize;
 
 /// A job on air, and its worker, which was told to leave.
 fn draining() -> (Job, Worker) {
-    let sample = include_bytes!("../../../../live_job.json");
-    let spec = Spec::parse(sample, &OperatorPolicy::default()).unwrap();
-    let job = Job::new(JobId::generate(), spec, Timestamp::UNIX_EPOCH);
-    let id = WorkerId::for_attempt(&job.id, 1);
-    let job = apply(&job, Change::Book { worker: id.clone() });
-    let booking = Booking {
-        job: job.id.clone(),
-        attempt: 1,
-    };
-    let booting = Worker::booting(id, WorkerSize::Small, Some(booking), Timestamp::UNIX_EPOCH);
+    let (job, worker) = served();
     let worker = Worker {
         state: WorkerState::Draining,
-        beat: 7,
-        ..booting
+        ..worker
     };
     (job, worker)
-}
-
-fn apply(job: &Job, change: Change) -> Job {
-    job.apply(change, Timestamp::UNIX_EPOCH).unwrap().job
 }
 
 fn standby(job: &Job, state: WorkerState, beat: u64, task: Option<&str>) -> Worker {

@@ -1,28 +1,5 @@
-use bytes::Bytes;
-
 use super::*;
-
-const AVC_CONFIG: &[u8] = &[0x17, 0, 0, 0, 0, 1];
-const KEY: &[u8] = &[0x17, 1, 0, 0, 0, 0xaa];
-const INTER: &[u8] = &[0x27, 1, 0, 0, 0, 0xbb];
-const AAC_CONFIG: &[u8] = &[0xaf, 0, 0x11, 0x90];
-const AAC_FRAME: &[u8] = &[0xaf, 1, 0x21];
-
-fn video(timestamp: u32, data: &'static [u8]) -> Tag {
-    Tag {
-        kind: TagKind::Video,
-        timestamp,
-        data: Bytes::from_static(data),
-    }
-}
-
-fn audio(timestamp: u32, data: &'static [u8]) -> Tag {
-    Tag {
-        kind: TagKind::Audio,
-        timestamp,
-        data: Bytes::from_static(data),
-    }
-}
+use crate::ingest::sniff::tests::{AAC_CONFIG, AAC_FRAME, AVC_CONFIG, INTER, KEY, audio, video};
 
 fn ms(millis: u32) -> Duration {
     Duration::from_millis(millis.into())

@@ -287,4 +287,4 @@ fn held_size(tag: &Tag) -> usize {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -2,13 +2,13 @@ use bytes::Bytes;
 
 use super::*;
 
-const AVC_CONFIG: &[u8] = &[0x17, 0, 0, 0, 0, 1];
-const KEY: &[u8] = &[0x17, 1, 0, 0, 0, 0xaa];
-const INTER: &[u8] = &[0x27, 1, 0, 0, 0, 0xbb];
-const AAC_CONFIG: &[u8] = &[0xaf, 0, 0x11, 0x90];
-const AAC_FRAME: &[u8] = &[0xaf, 1, 0x21];
+pub(crate) const AVC_CONFIG: &[u8] = &[0x17, 0, 0, 0, 0, 1];
+pub(crate) const KEY: &[u8] = &[0x17, 1, 0, 0, 0, 0xaa];
+pub(crate) const INTER: &[u8] = &[0x27, 1, 0, 0, 0, 0xbb];
+pub(crate) const AAC_CONFIG: &[u8] = &[0xaf, 0, 0x11, 0x90];
+pub(crate) const AAC_FRAME: &[u8] = &[0xaf, 1, 0x21];
 
-fn video(timestamp: u32, data: &'static [u8]) -> Tag {
+pub(crate) fn video(timestamp: u32, data: &'static [u8]) -> Tag {
     Tag {
         kind: TagKind::Video,
         timestamp,
@@ -16,7 +16,7 @@ fn video(timestamp: u32, data: &'static [u8]) -> Tag {
     }
 }
 
-fn audio(timestamp: u32, data: &'static [u8]) -> Tag {
+pub(crate) fn audio(timestamp: u32, data: &'static [u8]) -> Tag {
     Tag {
         kind: TagKind::Audio,
         timestamp,
