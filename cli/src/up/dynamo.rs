@@ -49,7 +49,9 @@ async fn answer(State(served): State<Arc<Served>>, headers: HeaderMap, body: Str
         .unwrap_or_default()
         .to_owned();
     let database = served.database.clone();
-    let run = tokio::task::spawn_blocking(move || run(&database, &operation, &body));
+    let run = tokio::task::spawn_blocking(move || {
+        run(&database, &operation, &body).unwrap_or_else(|| Err(unknown(&operation)))
+    });
     let (status, body) = match run.await {
         Ok(Ok(body)) => (StatusCode::OK, body),
         Ok(Err(error)) => {
@@ -72,8 +74,13 @@ fn shows(headers: &HeaderMap, access_key: &str) -> bool {
         .is_some_and(|(shown, _)| domain::ids::equal_secrets(access_key, shown))
 }
 
-fn run(db: &Database, operation: &str, body: &str) -> Result<String, DynoxideError> {
-    match operation {
+/// Carries out an operation that [`aws::store`] uses, named as in
+/// `X-Amz-Target`; request and answer are its JSON. `None`: it is none of them.
+///
+/// # Errors
+/// DynamoDB's own, inside.
+pub fn run(db: &Database, operation: &str, body: &str) -> Option<Result<String, DynoxideError>> {
+    Some(match operation {
         "GetItem" => with(body, |request| db.get_item(request)),
         "BatchGetItem" => with(body, |request| db.batch_get_item(request)),
         "Query" => with(body, |request| db.query(request)),
@@ -83,10 +90,14 @@ fn run(db: &Database, operation: &str, body: &str) -> Result<String, DynoxideErr
         "ListTables" => with(body, |request| db.list_tables(request)),
         "CreateTable" => with(body, |request| db.create_table(request)),
         "UpdateTimeToLive" => with(body, |request| db.update_time_to_live(request)),
-        other => Err(DynoxideError::ValidationException(format!(
-            "the embedded database has no operation `{other}`"
-        ))),
-    }
+        _ => return None,
+    })
+}
+
+fn unknown(operation: &str) -> DynoxideError {
+    DynoxideError::ValidationException(format!(
+        "the embedded database has no operation `{operation}`"
+    ))
 }
 
 fn with<Q: DeserializeOwned, A: Serialize>(

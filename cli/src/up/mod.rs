@@ -7,7 +7,7 @@
 mod args;
 mod console;
 mod database;
-mod dynamo;
+pub mod dynamo;
 mod guard;
 mod http;
 mod preflight;

@@ -17,10 +17,7 @@ use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_runtime_api::http::StatusCode;
-use dynoxide::DynoxideError;
 use rand::RngExt;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::runtime::Handle;
 
@@ -88,19 +85,8 @@ impl Database {
     }
 
     fn run(&self, operation: &str, body: &str) -> (u16, String) {
-        let db = &self.embedded;
-        let done = match operation {
-            "GetItem" => with(body, |request| db.get_item(request)),
-            "BatchGetItem" => with(body, |request| db.batch_get_item(request)),
-            "Query" => with(body, |request| db.query(request)),
-            "UpdateItem" => with(body, |request| db.update_item(request)),
-            "BatchWriteItem" => with(body, |request| db.batch_write_item(request)),
-            "TransactWriteItems" => with(body, |request| db.transact_write_items(request)),
-            "ListTables" => with(body, |request| db.list_tables(request)),
-            "CreateTable" => with(body, |request| db.create_table(request)),
-            "UpdateTimeToLive" => with(body, |request| db.update_time_to_live(request)),
-            other => panic!("an operation the fault runs don't know: {other}"),
-        };
+        let done = cli::up::dynamo::run(&self.embedded, operation, body)
+            .unwrap_or_else(|| panic!("an operation the fault runs don't know: {operation}"));
         match done {
             Ok(body) => (200, body),
             Err(error) => (error.status_code(), error.to_json()),
@@ -129,15 +115,6 @@ impl std::fmt::Debug for Database {
 /// The tables' names.
 pub fn tables() -> TableNames {
     TableNames::with_prefix("faults")
-}
-
-fn with<Q: DeserializeOwned, A: Serialize>(
-    body: &str,
-    operation: impl FnOnce(Q) -> Result<A, DynoxideError>,
-) -> Result<String, DynoxideError> {
-    let request = serde_json::from_str(body)
-        .map_err(|error| DynoxideError::SerializationException(error.to_string()))?;
-    Ok(serde_json::to_string(&operation(request)?).unwrap())
 }
 
 /// One component's way to the database.
