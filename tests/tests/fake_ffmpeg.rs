@@ -9,7 +9,8 @@ use bytes::Bytes;
 use tests::fake::{self, Fault, Script};
 use tokio::time::timeout;
 use worker::ffmpeg::shim::Tie;
-use worker::ffmpeg::{EndCause, Exit, FailureKind, Run, RunConfig, RunEnd, check};
+use worker::ffmpeg::{EndCause, Exit, FailureKind, Input, Run, RunConfig, RunEnd, check};
+use worker::ingest::meter::Received;
 use worker::mp4::Piece;
 use worker::segment::CutSegment;
 use worker::segmenter::{Cadence, SegmentError, Segmenter};
@@ -42,7 +43,10 @@ fn start(script: &Script, input: &str, stall: Duration) -> Run {
             .into_iter()
             .chain(plan.split_whitespace().map(str::to_owned))
             .collect(),
-        feed: input == "pipe:0",
+        input: match input {
+            "pipe:0" => Input::Fed,
+            _ => Input::Opened(Received::default()),
+        },
         tie: Tie::through(FAKE),
         stall,
         first_frame: stall,

@@ -15,7 +15,8 @@ use nix::unistd::Pid;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use worker::ffmpeg::shim::Tie;
-use worker::ffmpeg::{EndCause, Exit, FailureKind, Run, RunConfig, RunEnd};
+use worker::ffmpeg::{EndCause, Exit, FailureKind, Input, Run, RunConfig, RunEnd};
+use worker::ingest::meter::Received;
 use worker::mp4::{Fragment, Piece};
 use worker::segment::{CutSegment, Media, TrackInit};
 use worker::segmenter::{Cadence, Segmenter};
@@ -36,7 +37,7 @@ fn config(program: &str, argv: impl IntoIterator<Item = String>) -> RunConfig {
     RunConfig {
         program: program.into(),
         argv: argv.into_iter().collect(),
-        feed: false,
+        input: Input::Opened(Received::default()),
         tie: Tie::through(env!("CARGO_BIN_EXE_tied")),
         stall: HANGS,
         first_frame: HANGS,
@@ -354,7 +355,7 @@ fn fed() -> RunConfig {
         "-f flv -i pipe:0 -fps_mode passthrough -c:v libx264 -preset ultrafast -g 25 -c:a aac {OUTPUT}"
     ));
     RunConfig {
-        feed: true,
+        input: Input::Fed,
         ..config
     }
 }
@@ -446,17 +447,36 @@ async fn what_ignores_its_end_is_killed_with_its_whole_group() {
 }
 
 #[tokio::test]
-async fn a_stopped_ffmpeg_is_a_stall() {
-    let mut config = endless();
-    config.stall = STALL;
-    let run = Run::start(config).unwrap();
-    let pid = pid(&run);
-    frames(&run, 5).await;
-    kill(pid, Signal::SIGSTOP).unwrap();
-    let (pieces, end) = to_end(run).await;
-    assert!(matches!(end.cause, EndCause::Stalled { .. }), "{end:?}");
-    assert!(pieces.len() > 1);
-    assert_gone(pid).await;
+async fn a_stopped_ffmpeg_is_a_stall_and_a_silent_input_is_told_from_it() {
+    for input_goes_on in [true, false] {
+        let received = Received::default();
+        let mut config = endless();
+        config.stall = STALL;
+        config.input = Input::Opened(received.clone());
+        let run = Run::start(config).unwrap();
+        let pid = pid(&run);
+        received.add(1000);
+        frames(&run, 5).await;
+        kill(pid, Signal::SIGSTOP).unwrap();
+        let came = async {
+            let mut often = tokio::time::interval(STALL / 20);
+            loop {
+                often.tick().await;
+                received.add(usize::from(input_goes_on));
+            }
+        };
+        let (pieces, end) = tokio::select! {
+            ended = to_end(run) => ended,
+            ended = came => ended,
+        };
+        match end.cause {
+            EndCause::Stalled { .. } if input_goes_on => {}
+            EndCause::Silent { .. } if !input_goes_on => {}
+            _ => panic!("{end:?}"),
+        }
+        assert!(pieces.len() > 1);
+        assert_gone(pid).await;
+    }
 }
 
 #[tokio::test]

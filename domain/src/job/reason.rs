@@ -43,6 +43,8 @@ pub enum ReasonCode {
     WorkerDrained,
     /// The publisher went away.
     InputLost,
+    /// The pulled input had an end, and was played up to it.
+    InputEnded,
     /// The pulled input could not be reached.
     InputUnreachable,
     /// The pulled input leads to an address that is not allowed.

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use worker::ffmpeg::shim::{self, Tie};
-use worker::ffmpeg::{Run, RunConfig};
+use worker::ffmpeg::{Input, Run, RunConfig};
+use worker::ingest::meter::Received;
 
 fn main() -> anyhow::Result<()> {
     shim::run_if_asked();
@@ -27,7 +28,7 @@ async fn run() -> anyhow::Result<()> {
             .context("usage: tied PROGRAM [ARGUMENT]...")?
             .into(),
         argv: args.collect(),
-        feed: false,
+        input: Input::Opened(Received::default()),
         tie: Tie::default(),
         stall: Duration::from_secs(60),
         first_frame: Duration::from_secs(60),

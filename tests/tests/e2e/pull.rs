@@ -1,5 +1,5 @@
-//! Inputs that are pulled: a channel on another's output, and an origin that
-//! leads astray.
+//! Inputs that are pulled: a channel on another's output, to its end, and an
+//! origin that leads astray.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -51,6 +51,36 @@ async fn a_channel_pulls_what_another_gives_out() -> anyhow::Result<()> {
     // The publisher's picture, through both.
     let mut player = Player::start(text(&pulling, "/playback/hls")?)?;
     player.reaches(begin, PULLED).await?;
+    let pulling = api.job(&id).await?;
+    let number = |pointer: &str| pulling.pointer(pointer).and_then(Value::as_f64);
+    // Several seconds of a small picture.
+    assert!(
+        number("/stats/bytes_ingested") > Some(100_000.0),
+        "{pulling}"
+    );
+    assert!(
+        number("/stats/input/bitrate_kbps") > Some(50.0),
+        "{pulling}"
+    );
+
+    // The live playlist comes to its end, and so does what is made of it.
+    api.wish(text(&job, "/id")?, "stop").await?;
+    ends_with_its_input(&api, &id).await?;
+    // What is left of it is a recording: played once.
+    let again = api.create(&pulls(text(&job, "/playback/hls")?)?).await?;
+    let id = text(&again, "/id")?;
+    api.reaches(id, "streaming", PULLED).await?;
+    ends_with_its_input(&api, id).await
+}
+
+async fn ends_with_its_input(api: &Api, id: &str) -> anyhow::Result<()> {
+    let ended = api.reaches(id, "stopped", PULLED).await?;
+    assert_eq!(ended["reason"]["code"], "input_ended", "{ended}");
+    assert_eq!(ended["stats"]["runs"], 1, "{ended}");
+    let playlist = text(&ended, "/playback/hls")?.replace("master", "video365k");
+    let playlist = api.fetch(&playlist).await?.unwrap_or_default();
+    let playlist = String::from_utf8(playlist)?;
+    assert!(playlist.ends_with("#EXT-X-ENDLIST\n"), "{playlist}");
     Ok(())
 }
 

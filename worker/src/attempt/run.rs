@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::config::WorkerConfig;
-use crate::ffmpeg::{EndCause, Feed, Progress, Run, RunConfig, RunEnd, StartError};
+use crate::ffmpeg::{EndCause, Feed, Input, Progress, Run, RunConfig, RunEnd, StartError};
 use crate::ingest::Tag;
 use crate::ingest::flv::{DriftBeyondBound, FlvWriter};
 use crate::ingest::pull::Prepared;
@@ -26,6 +26,8 @@ use crate::segmenter::{Cadence, SegmentError, Segmenter};
 const STALL: Duration = Duration::from_secs(8);
 /// How long to the first frame: slow encoders look ahead.
 const FIRST_FRAME: Duration = Duration::from_secs(20);
+/// What may have come out since the latest of FFmpeg's reports.
+const UNREPORTED: Duration = Duration::from_secs(3);
 /// How long FFmpeg may take to bring out what it has at the end.
 const GRACE: Duration = Duration::from_secs(2);
 
@@ -43,7 +45,15 @@ pub struct ActiveRun {
     progress: watch::Receiver<Progress>,
     output: Option<Output>,
     /// Keeps the connections of a pulled input open.
-    prepared: Option<Prepared>,
+    pull: Option<Pull>,
+}
+
+/// An input that FFmpeg opens itself.
+pub struct Pull {
+    /// How it reaches it.
+    pub prepared: Prepared,
+    /// How long it is, where it has an end.
+    pub length: Option<Duration>,
 }
 
 /// What begins a run.
@@ -54,8 +64,8 @@ pub struct RunSetup<'a> {
     pub input: InputInfo,
     /// Its number within the attempt.
     pub number: u32,
-    /// How FFmpeg gets its input.
-    pub prepared: Option<Prepared>,
+    /// What FFmpeg opens itself, where the worker doesn't feed it.
+    pub pull: Option<Pull>,
     /// Where its output goes.
     pub publisher: Intake,
 }
@@ -66,10 +76,8 @@ impl ActiveRun {
     /// # Errors
     /// [`StartError`].
     pub fn start(config: &WorkerConfig, setup: RunSetup<'_>) -> Result<Self, StartError> {
-        let feed = match &setup.prepared {
-            Some(prepared) => prepared.feed().clone(),
-            None => PlanFeed::FlvPipe,
-        };
+        let prepared = setup.pull.as_ref().map(|pull| &pull.prepared);
+        let feed = prepared.map_or(PlanFeed::FlvPipe, |prepared| prepared.feed().clone());
         let Plan {
             argv,
             tracks,
@@ -79,19 +87,14 @@ impl ActiveRun {
         let mut run = Run::start(RunConfig {
             program: config.ffmpeg.clone().into(),
             argv,
-            feed: setup.prepared.is_none(),
+            input: prepared.map_or(Input::Fed, |prepared| {
+                Input::Opened(prepared.received().clone())
+            }),
             tie: config.tie.clone(),
             stall: config.timing.paced(STALL),
             first_frame: config.timing.paced(FIRST_FRAME),
-            http_proxy: setup
-                .prepared
-                .as_ref()
-                .and_then(Prepared::http_proxy)
-                .map(str::to_owned),
-            secrets: setup
-                .prepared
-                .as_ref()
-                .map_or_else(Vec::new, Prepared::secrets),
+            http_proxy: prepared.and_then(Prepared::http_proxy).map(str::to_owned),
+            secrets: prepared.map_or_else(Vec::new, Prepared::secrets),
         })?;
         tracing::info!(run = setup.number, pid = run.pid(), "FFmpeg started");
         let output = run.take_pieces().map(|pieces| {
@@ -99,7 +102,7 @@ impl ActiveRun {
                 number: setup.number,
                 // What the worker feeds begins as it is fed. What FFmpeg opens
                 // itself begins once it is connected and understood.
-                start: setup.prepared.is_none().then(Timestamp::now),
+                start: prepared.is_none().then(Timestamp::now),
                 tracks,
             };
             let segment = setup.spec.output.segment_duration.millis;
@@ -124,7 +127,7 @@ impl ActiveRun {
             input: setup.input,
             started: Instant::now(),
             output,
-            prepared: setup.prepared,
+            pull: setup.pull,
         })
     }
 
@@ -140,7 +143,22 @@ impl ActiveRun {
 
     /// Whether FFmpeg opened its input itself.
     pub fn is_pulled(&self) -> bool {
-        self.prepared.is_some()
+        self.pull.is_some()
+    }
+
+    /// Whether it opened an input that had no end then: a live one.
+    pub fn is_endless(&self) -> bool {
+        self.pull.as_ref().is_some_and(|pull| pull.length.is_none())
+    }
+
+    /// Whether an input that has an end came out up to it, by FFmpeg's latest
+    /// report. Lengths of streams without an index are estimates: a tenth may
+    /// lack, and a report.
+    pub fn was_played(&self) -> bool {
+        let length = self.pull.as_ref().and_then(|pull| pull.length);
+        length.is_some_and(|length| {
+            self.progress().out_time + (length / 10).max(UNREPORTED) >= length
+        })
     }
 
     /// The tags that follow are of another connection, which carries this.
@@ -178,15 +196,15 @@ impl ActiveRun {
 
     /// The forbidden host that FFmpeg was led to, if it was.
     pub fn was_forbidden(&self) -> Option<String> {
-        let prepared = self.prepared.as_ref()?;
-        Some(prepared.was_forbidden()?.host)
+        let pull = self.pull.as_ref()?;
+        Some(pull.prepared.was_forbidden()?.host)
     }
 
     /// Waits until FFmpeg was led to a forbidden address; for ever where
     /// nothing is pulled.
     pub async fn forbidden(&self) -> String {
-        match &self.prepared {
-            Some(prepared) => prepared.forbidden().await.host,
+        match &self.pull {
+            Some(pull) => pull.prepared.forbidden().await.host,
             None => std::future::pending().await,
         }
     }
@@ -327,6 +345,9 @@ fn cause_text(cause: &EndCause) -> String {
         EndCause::InputEnded => "the input ended".to_owned(),
         EndCause::Stalled { waited } => {
             format!("FFmpeg brought out no frame for {} s", waited.as_secs())
+        }
+        EndCause::Silent { waited } => {
+            format!("nothing came from the input for {} s", waited.as_secs())
         }
         EndCause::BadOutput(error) => format!("FFmpeg's output can't be read: {error}"),
         EndCause::Failed { message, .. } => message.clone(),

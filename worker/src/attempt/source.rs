@@ -82,6 +82,15 @@ impl Source {
     }
 }
 
+/// Over which an input's bitrate is taken: what FFmpeg fetches itself comes in
+/// pieces of some seconds.
+pub fn bitrate_window(source: &SpecSource) -> Duration {
+    match source {
+        SpecSource::Pull { url } if url.protocol() != PullProtocol::Rtmp => Duration::from_secs(10),
+        SpecSource::Push { .. } | SpecSource::Pull { .. } => Duration::from_secs(2),
+    }
+}
+
 /// The checks that every connection we make passes.
 pub fn address_policy(config: &WorkerConfig) -> AddressPolicy {
     let policy = config.policy.clone();

@@ -21,6 +21,6 @@ pub use check::{
 pub use feed::{Feed, FeedClosed};
 pub use process::Exit;
 pub use progress::Progress;
-pub use run::{EndCause, Run, RunConfig, RunEnd, StartError};
+pub use run::{EndCause, Input, Run, RunConfig, RunEnd, StartError};
 pub use stderr::FailureKind;
 pub(crate) use stderr::summary;

@@ -11,7 +11,7 @@ use tokio::net::unix::pipe;
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 
 use super::environment::scrub;
-use super::run::{RunConfig, StartError};
+use super::run::{Input, RunConfig, StartError};
 
 /// Where FFmpeg reports its progress (`-progress pipe:3`).
 const PROGRESS_FD: i32 = 3;
@@ -61,10 +61,9 @@ impl Process {
         let mut command = Command::from(command);
         command
             .args(&config.argv)
-            .stdin(if config.feed {
-                Stdio::piped()
-            } else {
-                Stdio::null()
+            .stdin(match config.input {
+                Input::Fed => Stdio::piped(),
+                Input::Opened(_) => Stdio::null(),
             })
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -145,7 +144,7 @@ mod tests {
         let config = RunConfig {
             program: "PATH".into(),
             argv: vec!["CARGO_MANIFEST_DIR".to_owned(), "http_proxy".to_owned()],
-            feed: false,
+            input: Input::Opened(Default::default()),
             tie: Tie::through("printenv"),
             stall: Duration::from_secs(1),
             first_frame: Duration::from_secs(1),

@@ -17,6 +17,7 @@ use super::shim::Tie;
 use super::stall::Flow;
 use super::stderr::{FailureKind, Tail};
 use super::supervise::Supervisor;
+use crate::ingest::meter::Received;
 use crate::mp4::{Mp4Error, Piece, Splitter};
 
 /// How many pieces may wait for the publisher before FFmpeg has to: two
@@ -24,6 +25,15 @@ use crate::mp4::{Mp4Error, Piece, Splitter};
 const PIECES: usize = 32;
 /// How much of FFmpeg's output is read at once, bytes: a pipe's size.
 const CHUNK: usize = 64 << 10;
+
+/// How FFmpeg gets its input.
+#[derive(Debug, Clone)]
+pub enum Input {
+    /// The worker feeds its standard input.
+    Fed,
+    /// It opens it itself; the worker counts what passes.
+    Opened(Received),
+}
 
 /// What to run.
 #[derive(Clone)]
@@ -33,9 +43,8 @@ pub struct RunConfig {
     /// Its arguments, as the plan gives them: output on standard output,
     /// progress on descriptor 3.
     pub argv: Vec<String>,
-    /// The worker feeds its standard input; otherwise it opens its input
-    /// itself.
-    pub feed: bool,
+    /// How it gets its input.
+    pub input: Input,
     /// How it is tied to this process.
     pub tie: Tie,
     /// How long it may go without a frame while it has input.
@@ -53,7 +62,7 @@ impl fmt::Debug for RunConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RunConfig")
             .field("program", &self.program)
-            .field("feed", &self.feed)
+            .field("input", &self.input)
             .field("tie", &self.tie)
             .field("stall", &self.stall)
             .field("first_frame", &self.first_frame)
@@ -95,6 +104,12 @@ pub enum EndCause {
     InputEnded,
     /// No frame came while there was input; it was killed.
     Stalled {
+        /// For how long.
+        waited: Duration,
+    },
+    /// No frame came out of an input that it opened itself, as none of it
+    /// came in; it was killed.
+    Silent {
         /// For how long.
         waited: Duration,
     },
@@ -154,7 +169,7 @@ impl Run {
             process,
             output: tokio::spawn(read_output(pipes.stdout, piece_sender, Arc::clone(&flow))),
             stderr: tokio::spawn(read_stderr(pipes.stderr, config.secrets)),
-            fed_by_us: config.feed,
+            input: config.input,
             wanted,
             progress: progress.clone(),
             flow,

@@ -11,7 +11,7 @@ use tokio::time::{Instant, MissedTickBehavior, sleep_until};
 
 use super::process::{Exit, Process};
 use super::progress::Progress;
-use super::run::{EndCause, OutputError, RunEnd, Want};
+use super::run::{EndCause, Input, OutputError, RunEnd, Want};
 use super::shim;
 use super::stall::{Flow, StallClock};
 use super::stderr::{FailureKind, classify};
@@ -21,8 +21,7 @@ pub(super) struct Supervisor {
     pub(super) process: Process,
     pub(super) output: JoinHandle<Result<(), OutputError>>,
     pub(super) stderr: JoinHandle<Vec<String>>,
-    /// The worker feeds FFmpeg; otherwise FFmpeg opens its input itself.
-    pub(super) fed_by_us: bool,
+    pub(super) input: Input,
     pub(super) wanted: watch::Receiver<Want>,
     pub(super) progress: watch::Receiver<Progress>,
     pub(super) flow: Arc<Flow>,
@@ -61,7 +60,7 @@ impl Supervisor {
         let period = clock.period();
         let mut ticks = tokio::time::interval(period);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut seen = Seen::default();
+        let mut seen = Seen::before(&self.input);
         // Grace is given once: first comes the second interrupt, then the end.
         let mut interrupt_at = None;
         let mut kill_at = None;
@@ -79,7 +78,7 @@ impl Supervisor {
                             kill_at = Some(Instant::now() + grace);
                             // A fed FFmpeg ends with its input, which the pump
                             // closes.
-                            if !self.fed_by_us {
+                            if matches!(self.input, Input::Opened(_)) {
                                 self.process.signal(Signal::SIGINT);
                                 interrupt_at = Some(Instant::now() + grace / 2);
                             }
@@ -114,7 +113,7 @@ impl Supervisor {
                     let (moved, could_move) = seen.look(self);
                     if clock.tick(period, moved, could_move) {
                         let waited = clock.patience();
-                        self.kill(ending, EndCause::Stalled { waited });
+                        self.kill(ending, seen.stall(waited, &self.input));
                     }
                 }
             }
@@ -149,24 +148,53 @@ impl Supervisor {
 }
 
 /// What the watchdog saw when it last looked.
-#[derive(Default)]
 struct Seen {
     progress: Progress,
     fed: u64,
+    /// What had come in when media last came out.
+    fed_at_media: u64,
 }
 
 impl Seen {
+    /// At the start. What an input has sent to the runs before, and to the
+    /// probe, is counted with what it sends to this one.
+    fn before(input: &Input) -> Self {
+        let fed = match input {
+            Input::Fed => 0,
+            Input::Opened(received) => received.total(),
+        };
+        Self {
+            progress: Progress::default(),
+            fed,
+            fed_at_media: fed,
+        }
+    }
+
     /// Whether media has come out since, and whether it could have.
     fn look(&mut self, run: &Supervisor) -> (bool, bool) {
         let progress = run.progress.borrow().clone();
         let moved = progress.moved_since(&self.progress);
-        let (input, fed) = run.flow.input_since(self.fed);
-        // What FFmpeg opens itself we don't see; no frame is then no input,
-        // and ends the run just as well.
-        let input = input || !run.fed_by_us;
+        let (input, fed) = match &run.input {
+            Input::Fed => run.flow.input_since(self.fed),
+            // A publisher comes back by itself. An origin that FFmpeg called
+            // does not: silent, it is called again, by the next run.
+            Input::Opened(received) => (true, received.total()),
+        };
         let could_move = input && !run.flow.output_waits.load(Ordering::Relaxed);
-        *self = Self { progress, fed };
+        *self = Self {
+            progress,
+            fed,
+            fed_at_media: if moved { fed } else { self.fed_at_media },
+        };
         (moved, could_move)
+    }
+
+    /// What no media for so long is.
+    fn stall(&self, waited: Duration, input: &Input) -> EndCause {
+        match input {
+            Input::Opened(_) if self.fed == self.fed_at_media => EndCause::Silent { waited },
+            _ => EndCause::Stalled { waited },
+        }
     }
 }
 

@@ -5,8 +5,8 @@
 //!  publisher ──RTMP──▶ rtmp::server ─┐
 //!                                    ├─▶ Event ──▶ sniff ──▶ flv ──▶ FFmpeg's stdin
 //!  origin ◀──RTMP(S)── rtmp::client ─┘     │
-//!                                          └─────▶ meter
-//!  origin ◀──HTTP, RTSP, SRT── pull::prepare ◀── FFmpeg opens the Feed itself
+//!                                          └─────▶ meter ◀─┐
+//!  origin ◀──HTTP, RTSP, SRT── pull::prepare ──────────────┘ ◀── FFmpeg opens the Feed itself
 //! ```
 //!
 //! **Pushed.** [`rtmp::server`] listens, checks the stream key before it passes
@@ -26,8 +26,8 @@
 //! **Pulled otherwise.** FFmpeg is the client, but it never resolves a name
 //! and never contacts an address that the [`address::AddressPolicy`] has not
 //! permitted: HTTP goes through a checking proxy, RTSP through a checking
-//! relay, SRT to a pinned address ([`pull::prepare`]). What such an input
-//! carries is found by [`pull::probe`].
+//! relay, SRT through one of datagrams ([`pull::prepare`]). They count what
+//! passes. What such an input carries is found by [`pull::probe`].
 //!
 //! No clock is read in `sniff`, `flv` and `meter`: time comes in as an
 //! argument, so that all their rules are tested without waiting.

@@ -50,7 +50,7 @@ impl Session<'_> {
 
     fn tag(&mut self, tag: Tag, publisher: &Publisher) -> Option<Outcome> {
         let now = self.began.elapsed();
-        self.meter.record(tag.data.len(), now);
+        self.meter.record(tag.data.len() as u64, now);
         let connection = self.connection.as_mut()?;
         connection.note(&tag, now);
         let input = self.run.as_ref().map(|run| &run.input);

@@ -12,7 +12,6 @@ mod runs;
 
 use bytes::Bytes;
 use domain::ids::{StreamKey, WorkerId};
-use domain::input::InputInfo;
 use domain::job::{Change, Job, Reason, ReasonCode, Stats, Totals};
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -24,12 +23,13 @@ use super::beat::{Orders, Pulse};
 use super::connection::Connection;
 use super::report::{Reporter, Reporting};
 use super::run::ActiveRun;
-use super::source::Source;
+use super::source::{Source, bitrate_window};
 use crate::ffmpeg::RunEnd;
 use crate::fleet::Member;
 use crate::ingest::Event;
-use crate::ingest::meter::Meter;
+use crate::ingest::meter::{Meter, Received};
 use crate::ingest::pull::Prepared;
+use crate::ingest::pull::probe::Probed;
 use crate::ingest::sniff::Opening;
 use crate::publisher::{Outcome as PublisherEnd, Publisher};
 use pressure::Pressure;
@@ -77,8 +77,8 @@ enum Told {
     Paused,
 }
 
-/// An input that FFmpeg is to open, and what it carries.
-type Pulled = Result<(Prepared, InputInfo), Reason>;
+/// An input that FFmpeg is to open, and what is known of it.
+type Pulled = Result<(Prepared, Probed), Reason>;
 
 /// A run that brings out what it still has. Dropped, it is killed.
 type Finishing = BoxFuture<'static, RunEnd>;
@@ -137,6 +137,10 @@ pub struct Session<'a> {
     /// Media published when the input last came in.
     published_before_input: u64,
     meter: Meter,
+    /// What FFmpeg has fetched itself.
+    received: Received,
+    /// What FFmpeg fetched had no end when it was opened, and then ended.
+    live_input_ended: bool,
     /// Of the runs that have ended.
     totals: Totals,
     began: Instant,
@@ -162,6 +166,7 @@ impl<'a> Session<'a> {
     ) -> Self {
         let reporting = reporter.spawn();
         let (key, _) = watch::channel(job.stream_key.clone());
+        let meter = Meter::over(bitrate_window(&job.spec.input.source));
         let now = Instant::now();
         Self {
             member,
@@ -187,7 +192,9 @@ impl<'a> Session<'a> {
             reconnect_by: None,
             without_input_since: now,
             published_before_input: 0,
-            meter: Meter::default(),
+            meter,
+            received: Received::default(),
+            live_input_ended: false,
             totals: Totals::default(),
             began: now,
             last_tick: now,

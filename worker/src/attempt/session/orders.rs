@@ -118,6 +118,7 @@ impl Session<'_> {
     pub(super) fn tick(&mut self, publisher: &Publisher) -> Option<Outcome> {
         let now = Instant::now();
         self.count_time(now);
+        self.meter.follow(&self.received, now - self.began);
         self.send_stats(now, publisher);
         self.look_at_store(now, publisher);
         if self.reconnect_by.is_some_and(|by| now >= by) {

@@ -12,10 +12,11 @@ use tokio::time::Instant;
 
 use super::pressure::Pressure;
 use super::{Outcome, Pulled, Session, Told};
-use crate::attempt::run::{self, ActiveRun, OutputFault, RunSetup};
+use crate::attempt::run::{self, ActiveRun, OutputFault, Pull, RunSetup};
 use crate::attempt::source::{Source, address_policy};
 use crate::ffmpeg::{EndCause, FailureKind, RunEnd};
-use crate::ingest::pull::{self, Prepared, PullError};
+use crate::ingest::pull::probe::Probed;
+use crate::ingest::pull::{self, PullError};
 use crate::publisher::Publisher;
 use crate::segmenter::SegmentError;
 
@@ -29,7 +30,7 @@ impl Session<'_> {
     pub(super) fn start_run(
         &mut self,
         input: InputInfo,
-        prepared: Option<Prepared>,
+        pull: Option<Pull>,
         publisher: &Publisher,
     ) -> Option<Outcome> {
         self.runs += 1;
@@ -38,7 +39,7 @@ impl Session<'_> {
             spec: &self.job.spec,
             input,
             number: self.runs,
-            prepared,
+            pull,
             publisher: publisher.intake(),
         };
         match ActiveRun::start(&self.member.config, setup) {
@@ -77,6 +78,8 @@ impl Session<'_> {
         if run.age() >= self.paced(LASTING) {
             self.input_failures.succeeded();
         }
+        let (was_endless, was_played) = (run.is_endless(), run.was_played());
+        let has_ended = matches!(end.cause, EndCause::InputEnded);
         let fault = run.take_rest().await;
         let text = run::end_text(&end, fault.as_ref());
         tracing::warn!(cause = ?end.cause, exit = ?end.exit, stderr = ?end.stderr, "FFmpeg ended");
@@ -89,8 +92,11 @@ impl Session<'_> {
             Some(FailureKind::Program) => Some(failed(ReasonCode::TranscoderFailed, text)),
             Some(FailureKind::InputForbidden) => Some(failed(ReasonCode::InputForbidden, text)),
             Some(FailureKind::Input) => self.wait_for_input(ReasonCode::InputUnreachable, text),
-            // What FFmpeg reads itself we don't see: no frame is no input.
-            _ if pulled && matches!(end.cause, EndCause::InputEnded | EndCause::Stalled { .. }) => {
+            _ if was_played && has_ended => Some(input_ended()),
+            // What it fetches itself is not ours to judge: it costs nothing of
+            // the budget.
+            _ if pulled && is_of_input(&end.cause) => {
+                self.live_input_ended |= was_endless && has_ended;
                 self.wait_for_input(ReasonCode::InputLost, text)
             }
             // A track of the input has stopped: it is looked at again.
@@ -152,11 +158,13 @@ impl Session<'_> {
             return None;
         }
         let (url, policy) = (url.url().clone(), address_policy(&self.member.config));
+        let received = self.received.clone();
         let config = &self.member.config;
         let ffprobe = config.tie.command(beside(&config.ffmpeg));
         let limit = self.paced(PROBE);
         let pull = async move {
-            let prepared = pull::prepare(&url, &policy).await.map_err(|error| {
+            let prepared = pull::prepare(&url, &policy, &received).await;
+            let prepared = prepared.map_err(|error| {
                 let forbidden = matches!(&error, PullError::Address(e) if e.is_forbidden());
                 let code = if forbidden {
                     ReasonCode::InputForbidden
@@ -166,7 +174,7 @@ impl Session<'_> {
                 Reason::new(code, error.to_string())
             })?;
             let arguments = probe_args(prepared.feed());
-            let input = tokio::select! {
+            let probed = tokio::select! {
                 probed = pull::probe::probe(ffprobe.into(), &arguments, prepared.http_proxy(), limit) => {
                     probed.map_err(|error| {
                         let text = error.text(prepared.secrets());
@@ -176,9 +184,9 @@ impl Session<'_> {
                 forbidden = prepared.forbidden() => Err(forbidden_input(&forbidden.host)),
             };
             // Refused, the probe fails as well: the refusal is why.
-            match (input, prepared.was_forbidden()) {
+            match (probed, prepared.was_forbidden()) {
                 (Err(_), Some(forbidden)) => Err(forbidden_input(&forbidden.host)),
-                (input, _) => Ok((prepared, input?)),
+                (probed, _) => Ok((prepared, probed?)),
             }
         };
         Some(pull.boxed())
@@ -189,9 +197,16 @@ impl Session<'_> {
             return None;
         }
         match pulled {
-            Ok((prepared, input)) => {
+            // The stream that was live has become its recording.
+            Ok((
+                _,
+                Probed {
+                    length: Some(_), ..
+                },
+            )) if self.live_input_ended => Some(input_ended()),
+            Ok((prepared, Probed { input, length })) => {
                 self.published_before_input = publisher.status().borrow().published_segments;
-                self.start_run(input, Some(prepared), publisher)
+                self.start_run(input, Some(Pull { prepared, length }), publisher)
             }
             Err(reason) => {
                 let pause = self.input_failures.failed();
@@ -199,6 +214,22 @@ impl Session<'_> {
                 self.in_trouble(reason)
             }
         }
+    }
+}
+
+/// Whether it is the input that ended a run which FFmpeg fetched it for.
+fn is_of_input(cause: &EndCause) -> bool {
+    matches!(
+        cause,
+        EndCause::InputEnded | EndCause::Silent { .. } | EndCause::Stalled { .. }
+    )
+}
+
+/// The input has been played to its end, and nothing more is to come.
+fn input_ended() -> Outcome {
+    let message = "the input was played to its end; resume plays it again";
+    Outcome::Stopped {
+        reason: Some(Reason::new(ReasonCode::InputEnded, message)),
     }
 }
 

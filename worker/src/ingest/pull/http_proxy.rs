@@ -27,6 +27,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use tokio_util::io::InspectReader;
 use tracing::debug;
 
 use super::{AbortOnDrop, Report};
@@ -102,10 +103,12 @@ impl Proxy {
             debug!(%error, "connection to the input proxy ended");
         }
         // The tunnel lives in this task, and so ends with the run.
-        if let Ok((upgrade, mut upstream)) = opened.try_recv()
+        if let Ok((upgrade, upstream)) = opened.try_recv()
             && let Ok(downstream) = upgrade.await
         {
             let mut downstream = TokioIo::new(downstream);
+            let received = self.report.received.clone();
+            let mut upstream = InspectReader::new(upstream, |bytes| received.add(bytes.len()));
             let _ = tokio::io::copy_bidirectional(&mut downstream, &mut upstream).await;
         }
     }
@@ -198,9 +201,11 @@ impl Proxy {
         let mut response = answered.map_err(|_| StatusCode::BAD_GATEWAY)?;
         remove_hop_by_hop(response.headers_mut());
         // The connection is driven for as long as its body is read.
+        let received = self.report.received.clone();
         Ok(response.map(|body| {
             body.map_frame(move |frame| {
                 let _driving = &driving;
+                received.add(frame.data_ref().map_or(0, Bytes::len));
                 frame
             })
             .boxed()

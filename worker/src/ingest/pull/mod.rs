@@ -7,12 +7,15 @@
 //! |---|---|---|
 //! | HTTP(S), HLS | [`http_proxy`] on loopback | each request's checked address |
 //! | RTSP over TCP | [`rtsp_relay`] on loopback | the URL's checked address |
-//! | SRT | the checked address itself | |
+//! | SRT | [`srt_relay`] on loopback | the URL's checked address |
 //! | RTMP(S) | nothing: see [`super::rtmp::client`] | the checked address |
+//!
+//! So every byte passes through the worker, and is counted.
 
 mod http_proxy;
 pub mod probe;
 mod rtsp_relay;
+mod srt_relay;
 
 use std::fmt;
 use std::io;
@@ -21,13 +24,14 @@ use std::path::Path;
 
 use domain::plan::Feed;
 use thiserror::Error;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tracing::warn;
 use url::Url;
 
 use super::address::{AddressError, AddressPolicy};
+use super::meter::Received;
 
 /// Why an input can't be pulled. None of it carries the URL's secrets.
 #[derive(Debug, Error)]
@@ -64,7 +68,8 @@ pub struct ForbiddenInput {
 pub struct Prepared {
     feed: Feed,
     forbidden: watch::Receiver<Option<ForbiddenInput>>,
-    _serving: Option<AbortOnDrop>,
+    received: Received,
+    _serving: AbortOnDrop,
 }
 
 impl Prepared {
@@ -103,6 +108,11 @@ impl Prepared {
         .collect()
     }
 
+    /// What has come of it, counted on.
+    pub fn received(&self) -> &Received {
+        &self.received
+    }
+
     /// Where FFmpeg has been led that it must not go, if it has.
     pub fn was_forbidden(&self) -> Option<ForbiddenInput> {
         self.forbidden.borrow().clone()
@@ -132,17 +142,25 @@ impl fmt::Debug for Prepared {
     }
 }
 
-/// Makes an `http`, `https`, `rtsp` or `srt` URL safe to open. A host that may
-/// not be contacted is an error here already.
-pub async fn prepare(url: &Url, policy: &AddressPolicy) -> Result<Prepared, PullError> {
+/// Makes an `http`, `https`, `rtsp` or `srt` URL safe to open, and counts what
+/// comes from it. A host that may not be contacted is an error here already.
+pub async fn prepare(
+    url: &Url,
+    policy: &AddressPolicy,
+    received: &Received,
+) -> Result<Prepared, PullError> {
     let host = url.host_str().ok_or(PullError::NoHost)?;
-    let (report, forbidden) = watch::channel(None);
+    let (sender, forbidden) = watch::channel(None);
+    let report = Report {
+        forbidden: sender,
+        received: received.clone(),
+    };
     match url.scheme() {
         "http" | "https" => {
             let port = url.port_or_known_default().ok_or(PullError::NoHost)?;
             policy.permitted(host, port).await?;
             let (listener, address) = listen().await?;
-            let proxy = http_proxy::Proxy::new(policy.clone(), Report(report));
+            let proxy = http_proxy::Proxy::new(policy.clone(), report);
             let feed = Feed::Url {
                 url: url.to_string(),
                 http_proxy: Some(proxy.url(address)),
@@ -152,14 +170,15 @@ pub async fn prepare(url: &Url, policy: &AddressPolicy) -> Result<Prepared, Pull
             Ok(Prepared {
                 feed,
                 forbidden,
-                _serving: Some(AbortOnDrop(serving)),
+                received: received.clone(),
+                _serving: AbortOnDrop(serving),
             })
         }
         "rtsp" => {
             let addresses = policy.permitted(host, url.port().unwrap_or(554)).await?;
             let (listener, address) = listen().await?;
             let url = redirected(url, address)?;
-            let relay = rtsp_relay::serve(listener, host.to_owned(), addresses, Report(report));
+            let relay = rtsp_relay::serve(listener, host.to_owned(), addresses, report);
             let serving = tokio::spawn(relay).abort_handle();
             let feed = Feed::Url {
                 url: url.into(),
@@ -169,7 +188,8 @@ pub async fn prepare(url: &Url, policy: &AddressPolicy) -> Result<Prepared, Pull
             Ok(Prepared {
                 feed,
                 forbidden,
-                _serving: Some(AbortOnDrop(serving)),
+                received: received.clone(),
+                _serving: AbortOnDrop(serving),
             })
         }
         "srt" => {
@@ -180,15 +200,22 @@ pub async fn prepare(url: &Url, policy: &AddressPolicy) -> Result<Prepared, Pull
             let port = url.port().ok_or(PullError::NoHost)?;
             let addresses = policy.permitted(host, port).await?;
             let first = addresses.first().ok_or(PullError::NoHost)?;
+            let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))
+                .await
+                .map_err(PullError::Listen)?;
+            let address = socket.local_addr().map_err(PullError::Listen)?;
+            let relay = srt_relay::serve(socket, *first, report.received);
+            let serving = tokio::spawn(relay).abort_handle();
             let feed = Feed::Url {
-                url: redirected(url, *first)?.into(),
+                url: redirected(url, address)?.into(),
                 http_proxy: None,
                 ca_file: None,
             };
             Ok(Prepared {
                 feed,
                 forbidden,
-                _serving: None,
+                received: received.clone(),
+                _serving: AbortOnDrop(serving),
             })
         }
         scheme => Err(PullError::Scheme {
@@ -230,14 +257,17 @@ async fn listen() -> Result<(TcpListener, SocketAddr), PullError> {
     Ok((listener, address))
 }
 
-/// Where a proxy or relay tells what it refused.
+/// Where a proxy or relay tells what it refused, and what it let through.
 #[derive(Debug, Clone)]
-struct Report(watch::Sender<Option<ForbiddenInput>>);
+struct Report {
+    forbidden: watch::Sender<Option<ForbiddenInput>>,
+    received: Received,
+}
 
 impl Report {
     fn forbidden(&self, host: &str) {
         warn!(host, "input led to a forbidden address");
-        let _ = self.0.send(Some(ForbiddenInput {
+        let _ = self.forbidden.send(Some(ForbiddenInput {
             host: host.to_owned(),
         }));
     }

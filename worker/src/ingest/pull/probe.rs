@@ -60,6 +60,16 @@ impl ProbeError {
     }
 }
 
+/// What is known of an input that FFmpeg opens.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Probed {
+    /// What it carries.
+    pub input: InputInfo,
+    /// How long it is, where it has an end already: a file, or an HLS playlist
+    /// with an ENDLIST. A live one has none.
+    pub length: Option<Duration>,
+}
+
 /// Asks FFprobe. `command` is FFprobe as the supervisor starts its children;
 /// `input` are the options of the plan's input and its URL, so that the same
 /// protocols hold, and `http_proxy` is the feed's. The child, and all it may have started,
@@ -69,10 +79,17 @@ pub async fn probe(
     input: &[String],
     http_proxy: Option<&str>,
     limit: Duration,
-) -> Result<InputInfo, ProbeError> {
+) -> Result<Probed, ProbeError> {
     scrub(command.as_std_mut(), http_proxy);
     command
-        .args(["-v", "error", "-print_format", "json", "-show_streams"])
+        .args([
+            "-v",
+            "error",
+            "-print_format",
+            "json",
+            "-show_streams",
+            "-show_format",
+        ])
         .args(input)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -168,6 +185,14 @@ impl Drop for Group {
 struct Answer {
     #[serde(default)]
     streams: Vec<Stream>,
+    #[serde(default)]
+    format: Format,
+}
+
+#[derive(Default, Deserialize)]
+struct Format {
+    /// Seconds, as text; left out where FFprobe doesn't know.
+    duration: Option<String>,
 }
 
 /// As `ffprobe -show_streams` writes it: numbers of video are numbers, those
@@ -197,7 +222,7 @@ struct Disposition {
 }
 
 /// The first video and the first audio, as FFmpeg's `0:v:0` and `0:a:0`.
-fn read(answer: &[u8]) -> Result<InputInfo, ProbeError> {
+fn read(answer: &[u8]) -> Result<Probed, ProbeError> {
     let answer: Answer = serde_json::from_slice(answer).map_err(|_| ProbeError::Nothing)?;
     let first = |kind: &str| {
         answer.streams.iter().find(|stream| {
@@ -223,8 +248,17 @@ fn read(answer: &[u8]) -> Result<InputInfo, ProbeError> {
     });
     match (&video, &audio) {
         (None, None) => Err(ProbeError::Nothing),
-        _ => Ok(InputInfo { video, audio }),
+        _ => Ok(Probed {
+            input: InputInfo { video, audio },
+            length: length(answer.format.duration.as_deref()),
+        }),
     }
+}
+
+/// Live FLV says that it is 0 s long.
+fn length(seconds: Option<&str>) -> Option<Duration> {
+    let length = Duration::try_from_secs_f64(seconds?.parse().ok()?).ok()?;
+    (!length.is_zero()).then_some(length)
 }
 
 /// A fraction as `30000/1001`; `0/0` where FFprobe doesn't know. Beyond 300 it
@@ -249,8 +283,10 @@ mod tests {
             {"codec_type": "video", "codec_name": "h264", "width": 1280, "height": 720,
              "avg_frame_rate": "0/0", "r_frame_rate": "30000/1001"},
             {"codec_type": "audio", "codec_name": "aac", "sample_rate": "44100", "channels": 1}
-        ]}"#;
-        let info = read(answer).unwrap();
+        ], "format": {"duration": "12.500000"}}"#;
+        let probed = read(answer).unwrap();
+        assert_eq!(probed.length, Some(Duration::from_millis(12_500)));
+        let info = probed.input;
         let video = info.video.unwrap();
         assert_eq!(
             (video.codec.as_str(), video.width, video.height),
@@ -259,6 +295,20 @@ mod tests {
         assert!((video.fps.unwrap() - 29.97).abs() < 0.01);
         let audio = info.audio.unwrap();
         assert_eq!((audio.sample_rate, audio.channels), (44_100, 1));
+    }
+
+    #[test]
+    fn only_a_real_length_is_one() {
+        for (seconds, expected) in [
+            (Some("0.2"), Some(Duration::from_millis(200))),
+            (Some("0.000000"), None),
+            (Some("-1"), None),
+            (Some("inf"), None),
+            (Some("N/A"), None),
+            (None, None),
+        ] {
+            assert_eq!(length(seconds), expected, "{seconds:?}");
+        }
     }
 
     #[test]
@@ -309,7 +359,9 @@ mod tests {
             command.env(name, "set");
         }
         let probed = probe(command, &[], None, Duration::from_secs(5)).await;
-        assert!(probed.unwrap().audio.is_some());
+        let probed = probed.unwrap();
+        assert!(probed.input.audio.is_some());
+        assert_eq!(probed.length, None);
     }
 
     #[tokio::test]

@@ -1,6 +1,6 @@
 //! The relay between FFmpeg and an RTSP server (RFC 2326, over TCP). FFmpeg
 //! would follow a redirect to wherever it leads: the relay ends the connection
-//! before FFmpeg has read that there is one.
+//! before FFmpeg has read that there is one. What the server sends is counted.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -62,6 +62,7 @@ async fn relay(ours: TcpStream, theirs: TcpStream, host: &str, report: &Report) 
         true
     });
     let answers = copy(their_read, our_write, |bytes| {
+        report.received.add(bytes.len());
         let good = playing.load(Ordering::Relaxed) || bytes.iter().all(|byte| status.feed(*byte));
         if !good {
             report.forbidden(host);

@@ -10,7 +10,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use domain::input::InputInfo;
 use domain::plan::probe_args;
 use http_body_util::Full;
 use hyper::{Request, Response, body::Incoming};
@@ -23,7 +22,7 @@ use tokio::process::Command;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
-use super::probe::{ProbeError, probe};
+use super::probe::{ProbeError, Probed, probe};
 use super::*;
 use crate::ingest::testing::{ffmpeg, test_input};
 
@@ -65,7 +64,7 @@ fn options(feed: &Feed) -> Vec<String> {
     options.into_iter().map(str::to_owned).collect()
 }
 
-async fn ask(prepared: &Prepared) -> Result<InputInfo, ProbeError> {
+async fn ask(prepared: &Prepared) -> Result<Probed, ProbeError> {
     let ffprobe = Command::new("ffprobe");
     let options = options(prepared.feed());
     probe(ffprobe, &options, prepared.http_proxy(), LIMIT).await
@@ -133,7 +132,8 @@ fn redirect(to: &str) -> Response<Full<Bytes>> {
         .unwrap()
 }
 
-fn expect_media(input: &InputInfo) {
+fn expect_media(probed: &Probed) {
+    let input = &probed.input;
     let video = input.video.as_ref().unwrap();
     assert_eq!(
         (video.codec.as_str(), video.width, video.height),
@@ -166,12 +166,15 @@ impl Forbidden {
 }
 
 #[tokio::test]
-async fn http_comes_through_the_proxy() {
+async fn http_comes_through_the_proxy_and_is_counted() {
     let body = media("mpegts").await;
+    let size = body.len() as u64;
     let port = origin(move |_| ok(body.clone())).await;
     let url = Url::parse(&format!("http://origin.example:{port}/live.ts")).unwrap();
-    let prepared = prepare(&url, &policy()).await.unwrap();
+    let received = Received::default();
+    let prepared = prepare(&url, &policy(), &received).await.unwrap();
     expect_media(&ask(&prepared).await.unwrap());
+    assert_eq!(received.total(), size);
 }
 
 #[tokio::test]
@@ -184,8 +187,12 @@ async fn hls_and_its_redirects_come_through_the_proxy() {
     })
     .await;
     let url = Url::parse(&format!("http://origin.example:{port}/moved.m3u8")).unwrap();
-    let prepared = prepare(&url, &policy()).await.unwrap();
-    expect_media(&ask(&prepared).await.unwrap());
+    let prepared = prepare(&url, &policy(), &Received::default())
+        .await
+        .unwrap();
+    let probed = ask(&prepared).await.unwrap();
+    expect_media(&probed);
+    assert_eq!(probed.length, Some(Duration::from_millis(500)), "ENDLIST");
 }
 
 fn playlist(segment: &str) -> String {
@@ -207,6 +214,7 @@ async fn https_comes_through_a_tunnel() {
             .unwrap();
     let acceptor = TlsAcceptor::from(Arc::new(config));
     let body = media("mpegts").await;
+    let size = body.len() as u64;
     let answers: Answers = Arc::new(move |_: &str| ok(body.clone()));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -218,7 +226,8 @@ async fn https_comes_through_a_tunnel() {
         }
     });
     let url = Url::parse(&format!("https://origin.example:{port}/live.ts")).unwrap();
-    let prepared = prepare(&url, &policy()).await.unwrap();
+    let received = Received::default();
+    let prepared = prepare(&url, &policy(), &received).await.unwrap();
     // With the plan's own options: nobody here has signed the certificate.
     let ask = async |feed: &Feed| {
         let options = probe_args(feed);
@@ -241,6 +250,7 @@ async fn https_comes_through_a_tunnel() {
         *ca_file = Some(authority.to_str().unwrap().to_owned());
     }
     expect_media(&ask(&trusting).await.unwrap());
+    assert!(received.total() > size, "the tunnel is counted");
 }
 
 /// A certificate as text (RFC 7468, section 5).
@@ -275,7 +285,9 @@ async fn a_redirect_inside_is_refused_and_told() {
         ("live.m3u8", "127.0.0.2"),
     ] {
         let url = Url::parse(&format!("http://origin.example:{port}/{path}")).unwrap();
-        let prepared = prepare(&url, &policy()).await.unwrap();
+        let prepared = prepare(&url, &policy(), &Received::default())
+            .await
+            .unwrap();
         assert!(ask(&prepared).await.is_err(), "{path}");
         let told = timeout(Duration::from_secs(1), prepared.forbidden())
             .await
@@ -294,7 +306,7 @@ async fn a_forbidden_host_is_an_error_before_ffmpeg_starts() {
         "rtsp://inside.example/a",
         "srt://127.0.0.2:9000",
     ] {
-        let refused = prepare(&Url::parse(url).unwrap(), &policy())
+        let refused = prepare(&Url::parse(url).unwrap(), &policy(), &Received::default())
             .await
             .unwrap_err();
         assert!(
@@ -308,7 +320,9 @@ async fn a_forbidden_host_is_an_error_before_ffmpeg_starts() {
 async fn the_proxy_serves_its_own_ffmpeg_only_and_only_until_dropped() {
     let port = origin(|_| ok(Bytes::from_static(b"secret"))).await;
     let url = Url::parse(&format!("http://origin.example:{port}/")).unwrap();
-    let prepared = prepare(&url, &policy()).await.unwrap();
+    let prepared = prepare(&url, &policy(), &Received::default())
+        .await
+        .unwrap();
     let Feed::Url {
         http_proxy: Some(proxy),
         ..
@@ -417,7 +431,8 @@ async fn rtsp_connection(stream: TcpStream, redirect: Option<String>) -> io::Res
 async fn rtsp_comes_through_the_relay() {
     let port = rtsp_server(None).await;
     let url = Url::parse(&format!("rtsp://u:p@origin.example:{port}/a/b?c=d")).unwrap();
-    let prepared = prepare(&url, &policy()).await.unwrap();
+    let received = Received::default();
+    let prepared = prepare(&url, &policy(), &received).await.unwrap();
     let Feed::Url {
         url,
         http_proxy: None,
@@ -430,11 +445,12 @@ async fn rtsp_comes_through_the_relay() {
         url.starts_with("rtsp://u:p@127.0.0.1:") && url.ends_with("/a/b?c=d"),
         "{url}"
     );
-    let audio = ask(&prepared).await.unwrap().audio.unwrap();
+    let audio = ask(&prepared).await.unwrap().input.audio.unwrap();
     assert_eq!(
         (audio.codec.as_str(), audio.sample_rate, audio.channels),
         ("pcm_mulaw", 8000, 1)
     );
+    assert!(received.total() > 16_000, "{received:?}");
 }
 
 #[tokio::test]
@@ -442,7 +458,9 @@ async fn an_rtsp_redirect_is_cut_before_ffmpeg_sees_it() {
     let inside = Forbidden::bind().await;
     let port = rtsp_server(Some(format!("rtsp://127.0.0.2:{}/x", inside.port()))).await;
     let url = Url::parse(&format!("rtsp://origin.example:{port}/x")).unwrap();
-    let prepared = prepare(&url, &policy()).await.unwrap();
+    let prepared = prepare(&url, &policy(), &Received::default())
+        .await
+        .unwrap();
     assert!(ask(&prepared).await.is_err());
     let told = timeout(Duration::from_secs(1), prepared.forbidden())
         .await
@@ -451,24 +469,64 @@ async fn an_rtsp_redirect_is_cut_before_ffmpeg_sees_it() {
     inside.assert_never_contacted().await;
 }
 
+/// A listener, which has media for the first who calls.
+async fn srt_server() -> (u16, tokio::process::Child) {
+    let free = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let port = free.local_addr().unwrap().port();
+    drop(free);
+    let to = format!("srt://127.0.0.1:{port}?mode=listener&passphrase=0123456789");
+    let server = ffmpeg()
+        .args(test_input("320x180", 48_000))
+        .args(["-f", "mpegts", &to])
+        .spawn();
+    (port, server.unwrap())
+}
+
 #[tokio::test]
-async fn srt_is_pinned_and_calls() {
-    let url = Url::parse("srt://origin.example:9000?streamid=a&passphrase=b").unwrap();
-    let prepared = prepare(&url, &policy()).await.unwrap();
-    let pinned = "srt://127.0.0.1:9000?streamid=a&passphrase=b".to_owned();
-    assert_eq!(
-        *prepared.feed(),
-        Feed::Url {
-            url: pinned,
-            http_proxy: None,
-            ca_file: None,
+async fn srt_comes_through_the_relay() {
+    let (port, _server) = srt_server().await;
+    let url = format!("srt://origin.example:{port}?passphrase=0123456789");
+    let received = Received::default();
+    let url = Url::parse(&url).unwrap();
+    let prepared = prepare(&url, &policy(), &received).await.unwrap();
+    let options = probe_args(prepared.feed());
+    // The server may not listen yet.
+    let asking = async {
+        loop {
+            match probe(Command::new("ffprobe"), &options, None, LIMIT).await {
+                Ok(probed) => return probed,
+                Err(error) => assert!(matches!(error, ProbeError::Unreadable { .. }), "{error}"),
+            }
         }
+    };
+    let probed = timeout(5 * LIMIT, asking).await.unwrap();
+    expect_media(&probed);
+    assert_eq!(probed.length, None);
+    assert!(received.total() > 10_000, "{received:?}");
+}
+
+#[tokio::test]
+async fn srt_calls_and_nothing_else_is_opened() {
+    let url = Url::parse("srt://origin.example:9000?streamid=a&passphrase=b").unwrap();
+    let prepared = prepare(&url, &policy(), &Received::default())
+        .await
+        .unwrap();
+    let Feed::Url { url, .. } = prepared.feed() else {
+        panic!()
+    };
+    assert!(
+        url.starts_with("srt://127.0.0.1:") && url.ends_with("?streamid=a&passphrase=b"),
+        "{url}"
     );
     let listening = Url::parse("srt://origin.example:9000?mode=listener").unwrap();
     assert!(matches!(
-        prepare(&listening, &policy()).await,
+        prepare(&listening, &policy(), &Received::default()).await,
         Err(PullError::SrtMode)
     ));
     let file = Url::parse("file:///etc/passwd").unwrap();
-    assert!(prepare(&file, &policy()).await.is_err());
+    assert!(
+        prepare(&file, &policy(), &Received::default())
+            .await
+            .is_err()
+    );
 }
