@@ -17,6 +17,7 @@ use crate::ffmpeg::{EndCause, Feed, Input, Progress, Run, RunConfig, RunEnd, Sta
 use crate::ingest::Tag;
 use crate::ingest::flv::{DriftBeyondBound, FlvWriter};
 use crate::ingest::pull::Prepared;
+use crate::ingest::pull::probe::Length;
 use crate::mp4::{Fragment, Piece};
 use crate::publisher::{Intake, TracksDiffer};
 use crate::segment::TrackInit;
@@ -46,6 +47,8 @@ pub struct ActiveRun {
     output: Option<Output>,
     /// Keeps the connections of a pulled input open.
     pull: Option<Pull>,
+    /// What of it had come in before the run.
+    received_before: u64,
 }
 
 /// An input that FFmpeg opens itself.
@@ -53,7 +56,7 @@ pub struct Pull {
     /// How it reaches it.
     pub prepared: Prepared,
     /// How long it is, where it has an end.
-    pub length: Option<Duration>,
+    pub length: Option<Length>,
 }
 
 /// What begins a run.
@@ -84,6 +87,7 @@ impl ActiveRun {
             gop,
             parts,
         } = plan(setup.spec, &setup.input, &feed);
+        let received_before = prepared.map_or(0, |prepared| prepared.received().total());
         let mut run = Run::start(RunConfig {
             program: config.ffmpeg.clone().into(),
             argv,
@@ -128,6 +132,7 @@ impl ActiveRun {
             started: Instant::now(),
             output,
             pull: setup.pull,
+            received_before,
         })
     }
 
@@ -152,13 +157,22 @@ impl ActiveRun {
     }
 
     /// Whether an input that has an end came out up to it, by FFmpeg's latest
-    /// report. Lengths of streams without an index are estimates: a tenth may
-    /// lack, and a report.
+    /// report, or came in up to it. Lengths of streams without an index are
+    /// estimates: a tenth may lack, and a report.
     pub fn was_played(&self) -> bool {
-        let length = self.pull.as_ref().and_then(|pull| pull.length);
-        length.is_some_and(|length| {
-            self.progress().out_time + (length / 10).max(UNREPORTED) >= length
-        })
+        let Some(pull) = &self.pull else {
+            return false;
+        };
+        match pull.length {
+            None => false,
+            Some(Length::Time(length)) => {
+                self.progress().out_time + (length / 10).max(UNREPORTED) >= length
+            }
+            Some(Length::Bytes(length)) => {
+                let received = pull.prepared.received().total() - self.received_before;
+                received >= length - length / 10
+            }
+        }
     }
 
     /// The tags that follow are of another connection, which carries this.

@@ -92,6 +92,10 @@ impl Session<'_> {
             Some(FailureKind::Program) => Some(failed(ReasonCode::TranscoderFailed, text)),
             Some(FailureKind::InputForbidden) => Some(failed(ReasonCode::InputForbidden, text)),
             Some(FailureKind::Input) => self.wait_for_input(ReasonCode::InputUnreachable, text),
+            // It may be mended, as a publisher's would; not for ever.
+            Some(FailureKind::InputData) if pulled => {
+                self.try_again(Reason::new(ReasonCode::InputUnsupported, text))
+            }
             _ if was_played && has_ended => Some(input_ended()),
             // What it fetches itself is not ours to judge: it costs nothing of
             // the budget.

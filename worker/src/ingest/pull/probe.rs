@@ -67,7 +67,16 @@ pub struct Probed {
     pub input: InputInfo,
     /// How long it is, where it has an end already: a file, or an HLS playlist
     /// with an ENDLIST. A live one has none.
-    pub length: Option<Duration>,
+    pub length: Option<Length>,
+}
+
+/// How long an input is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Length {
+    /// In media time.
+    Time(Duration),
+    /// In bytes, of a container that doesn't tell the time.
+    Bytes(u64),
 }
 
 /// Asks FFprobe. `command` is FFprobe as the supervisor starts its children;
@@ -191,8 +200,13 @@ struct Answer {
 
 #[derive(Default, Deserialize)]
 struct Format {
+    #[serde(default)]
+    format_name: String,
     /// Seconds, as text; left out where FFprobe doesn't know.
     duration: Option<String>,
+    /// Bytes, as text; left out where the server doesn't say. Of HLS it is the
+    /// playlist's.
+    size: Option<String>,
 }
 
 /// As `ffprobe -show_streams` writes it: numbers of video are numbers, those
@@ -250,15 +264,26 @@ fn read(answer: &[u8]) -> Result<Probed, ProbeError> {
         (None, None) => Err(ProbeError::Nothing),
         _ => Ok(Probed {
             input: InputInfo { video, audio },
-            length: length(answer.format.duration.as_deref()),
+            length: length(&answer.format),
         }),
     }
 }
 
-/// Live FLV says that it is 0 s long.
-fn length(seconds: Option<&str>) -> Option<Duration> {
-    let length = Duration::try_from_secs_f64(seconds?.parse().ok()?).ok()?;
-    (!length.is_zero()).then_some(length)
+fn length(format: &Format) -> Option<Length> {
+    let seconds = format
+        .duration
+        .as_deref()
+        .and_then(|text| text.parse().ok());
+    let time = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    // Live FLV says that it is 0 s long.
+    if let Some(time) = time.filter(|time| !time.is_zero()) {
+        return Some(Length::Time(time));
+    }
+    let size = format
+        .size
+        .as_deref()
+        .filter(|_| format.format_name != "hls");
+    size?.parse().ok().map(Length::Bytes)
 }
 
 /// A fraction as `30000/1001`; `0/0` where FFprobe doesn't know. Beyond 300 it
@@ -285,7 +310,8 @@ mod tests {
             {"codec_type": "audio", "codec_name": "aac", "sample_rate": "44100", "channels": 1}
         ], "format": {"duration": "12.500000"}}"#;
         let probed = read(answer).unwrap();
-        assert_eq!(probed.length, Some(Duration::from_millis(12_500)));
+        let length = Duration::from_millis(12_500);
+        assert_eq!(probed.length, Some(Length::Time(length)));
         let info = probed.input;
         let video = info.video.unwrap();
         assert_eq!(
@@ -299,15 +325,23 @@ mod tests {
 
     #[test]
     fn only_a_real_length_is_one() {
-        for (seconds, expected) in [
-            (Some("0.2"), Some(Duration::from_millis(200))),
-            (Some("0.000000"), None),
-            (Some("-1"), None),
-            (Some("inf"), None),
-            (Some("N/A"), None),
-            (None, None),
+        let time = Some(Length::Time(Duration::from_millis(200)));
+        for (format, expected) in [
+            (r#"{"duration": "0.2", "size": "9"}"#, time),
+            (r#"{"duration": "0.2", "format_name": "hls"}"#, time),
+            (r#"{"duration": "0.000000"}"#, None),
+            (r#"{"duration": "-1"}"#, None),
+            (r#"{"duration": "inf"}"#, None),
+            (r#"{"duration": "N/A", "size": "N/A"}"#, None),
+            (
+                r#"{"size": "1368076", "format_name": "mpegts"}"#,
+                Some(Length::Bytes(1_368_076)),
+            ),
+            (r#"{"size": "200", "format_name": "hls"}"#, None),
+            ("{}", None),
         ] {
-            assert_eq!(length(seconds), expected, "{seconds:?}");
+            let read: Format = serde_json::from_str(format).unwrap();
+            assert_eq!(length(&read), expected, "{format}");
         }
     }
 

@@ -22,7 +22,7 @@ use tokio::process::Command;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
-use super::probe::{ProbeError, Probed, probe};
+use super::probe::{Length, ProbeError, Probed, probe};
 use super::*;
 use crate::ingest::testing::{ffmpeg, test_input};
 
@@ -173,7 +173,9 @@ async fn http_comes_through_the_proxy_and_is_counted() {
     let url = Url::parse(&format!("http://origin.example:{port}/live.ts")).unwrap();
     let received = Received::default();
     let prepared = prepare(&url, &policy(), &received).await.unwrap();
-    expect_media(&ask(&prepared).await.unwrap());
+    let probed = ask(&prepared).await.unwrap();
+    expect_media(&probed);
+    assert_eq!(probed.length, Some(Length::Bytes(size)));
     assert_eq!(received.total(), size);
 }
 
@@ -192,7 +194,8 @@ async fn hls_and_its_redirects_come_through_the_proxy() {
         .unwrap();
     let probed = ask(&prepared).await.unwrap();
     expect_media(&probed);
-    assert_eq!(probed.length, Some(Duration::from_millis(500)), "ENDLIST");
+    let length = Length::Time(Duration::from_millis(500));
+    assert_eq!(probed.length, Some(length), "ENDLIST");
 }
 
 fn playlist(segment: &str) -> String {
