@@ -16,8 +16,8 @@ use crate::config::WorkerConfig;
 use crate::ffmpeg::{EndCause, Feed, Input, Progress, Run, RunConfig, RunEnd, StartError};
 use crate::ingest::Tag;
 use crate::ingest::flv::{DriftBeyondBound, FlvWriter};
-use crate::ingest::pull::Prepared;
 use crate::ingest::pull::probe::Length;
+use crate::ingest::pull::{Alias, Prepared};
 use crate::mp4::{Fragment, Piece};
 use crate::publisher::{Intake, TracksDiffer};
 use crate::segment::TrackInit;
@@ -149,6 +149,12 @@ impl ActiveRun {
     /// Whether FFmpeg opened its input itself.
     pub fn is_pulled(&self) -> bool {
         self.pull.is_some()
+    }
+
+    /// How to read what FFmpeg says of its input.
+    pub fn alias(&self) -> Alias {
+        let alias = self.pull.as_ref().map(|pull| pull.prepared.alias().clone());
+        alias.unwrap_or_default()
     }
 
     /// Whether it opened an input that had no end then: a live one.

@@ -71,18 +71,22 @@ impl Session<'_> {
         self.waiting = None;
         self.reconnect_by = None;
         self.totals.dropped_frames += run.progress().dropped;
-        let pulled = run.is_pulled();
         if let Some(forbidden) = run.was_forbidden() {
             return Some(Self::led_astray(&forbidden));
         }
         if run.age() >= self.paced(LASTING) {
             self.input_failures.succeeded();
         }
-        let (was_endless, was_played) = (run.is_endless(), run.was_played());
         let has_ended = matches!(end.cause, EndCause::InputEnded);
+        self.live_input_ended |= has_ended && run.is_endless();
+        let was_played = has_ended && run.was_played();
+        let (pulled, alias) = (run.is_pulled(), run.alias());
         let fault = run.take_rest().await;
-        let text = run::end_text(&end, fault.as_ref());
         tracing::warn!(cause = ?end.cause, exit = ?end.exit, stderr = ?end.stderr, "FFmpeg ended");
+        if was_played {
+            return Some(input_ended());
+        }
+        let text = alias.lift(run::end_text(&end, fault.as_ref()));
         let kind = match &end.cause {
             EndCause::Failed { kind, .. } => Some(*kind),
             _ => None,
@@ -96,11 +100,9 @@ impl Session<'_> {
             Some(FailureKind::InputData) if pulled => {
                 self.try_again(Reason::new(ReasonCode::InputUnsupported, text))
             }
-            _ if was_played && has_ended => Some(input_ended()),
             // What it fetches itself is not ours to judge: it costs nothing of
             // the budget.
             _ if pulled && is_of_input(&end.cause) => {
-                self.live_input_ended |= was_endless && has_ended;
                 self.wait_for_input(ReasonCode::InputLost, text)
             }
             // A track of the input has stopped: it is looked at again.
@@ -181,7 +183,7 @@ impl Session<'_> {
             let probed = tokio::select! {
                 probed = pull::probe::probe(ffprobe.into(), &arguments, prepared.http_proxy(), limit) => {
                     probed.map_err(|error| {
-                        let text = error.text(prepared.secrets());
+                        let text = prepared.alias().lift(error.text(prepared.secrets()));
                         Reason::new(ReasonCode::InputUnreachable, text)
                     })
                 }

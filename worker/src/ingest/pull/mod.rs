@@ -64,9 +64,32 @@ pub struct ForbiddenInput {
     pub host: String,
 }
 
+/// FFmpeg's messages name the relay that it contacts, where the input's own
+/// address is what tells a person something.
+#[derive(Debug, Clone, Default)]
+pub struct Alias(Option<(String, String)>);
+
+impl Alias {
+    fn of(relay: SocketAddr, url: &Url) -> Self {
+        let port = url.port().map(|port| format!(":{port}"));
+        let host = url.host_str().unwrap_or_default();
+        let own = format!("{host}{}", port.unwrap_or_default());
+        Self(Some((relay.to_string(), own)))
+    }
+
+    /// The message with the input's own address.
+    pub fn lift(&self, message: String) -> String {
+        match &self.0 {
+            Some((relay, own)) => message.replace(relay, own),
+            None => message,
+        }
+    }
+}
+
 /// An input ready for FFmpeg. Dropping it ends every connection it made.
 pub struct Prepared {
     feed: Feed,
+    alias: Alias,
     forbidden: watch::Receiver<Option<ForbiddenInput>>,
     received: Received,
     _serving: AbortOnDrop,
@@ -106,6 +129,11 @@ impl Prepared {
             written.map(str::to_owned).chain(values).collect::<Vec<_>>()
         })
         .collect()
+    }
+
+    /// How to read what FFmpeg says of it.
+    pub fn alias(&self) -> &Alias {
+        &self.alias
     }
 
     /// What has come of it, counted on.
@@ -169,6 +197,7 @@ pub async fn prepare(
             let serving = tokio::spawn(proxy.serve(listener)).abort_handle();
             Ok(Prepared {
                 feed,
+                alias: Alias::default(),
                 forbidden,
                 received: received.clone(),
                 _serving: AbortOnDrop(serving),
@@ -177,6 +206,7 @@ pub async fn prepare(
         "rtsp" => {
             let addresses = policy.permitted(host, url.port().unwrap_or(554)).await?;
             let (listener, address) = listen().await?;
+            let alias = Alias::of(address, url);
             let url = redirected(url, address)?;
             let relay = rtsp_relay::serve(listener, host.to_owned(), addresses, report);
             let serving = tokio::spawn(relay).abort_handle();
@@ -187,6 +217,7 @@ pub async fn prepare(
             };
             Ok(Prepared {
                 feed,
+                alias,
                 forbidden,
                 received: received.clone(),
                 _serving: AbortOnDrop(serving),
@@ -213,6 +244,7 @@ pub async fn prepare(
             };
             Ok(Prepared {
                 feed,
+                alias: Alias::of(address, url),
                 forbidden,
                 received: received.clone(),
                 _serving: AbortOnDrop(serving),

@@ -521,6 +521,11 @@ async fn srt_calls_and_nothing_else_is_opened() {
         url.starts_with("srt://127.0.0.1:") && url.ends_with("?streamid=a&passphrase=b"),
         "{url}"
     );
+    let address = &url["srt://".len()..url.find('?').unwrap()];
+    let said = prepared
+        .alias()
+        .lift(format!("Connection to srt://{address} failed"));
+    assert_eq!(said, "Connection to srt://origin.example:9000 failed");
     let listening = Url::parse("srt://origin.example:9000?mode=listener").unwrap();
     assert!(matches!(
         prepare(&listening, &policy(), &Received::default()).await,
