@@ -21,6 +21,13 @@ pub async fn check(args: &UpArgs) -> anyhow::Result<()> {
             args.listen
         );
     }
+    if args.min_idle > args.max_workers {
+        bail!(
+            "--min-idle {} is more than there may be workers: give --max-workers {} or more",
+            args.min_idle,
+            args.min_idle
+        );
+    }
     worker::ffmpeg::check(&args.ffmpeg).await?;
     // The records in it hold stream keys.
     DirBuilder::new()

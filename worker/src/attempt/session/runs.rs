@@ -183,7 +183,10 @@ impl Session<'_> {
             let probed = tokio::select! {
                 probed = pull::probe::probe(ffprobe.into(), &arguments, prepared.http_proxy(), limit) => {
                     probed.map_err(|error| {
-                        let text = prepared.alias().lift(error.text(prepared.secrets()));
+                        let text = match prepared.unreached() {
+                            Some(why) => format!("the input could not be opened: {why}"),
+                            None => prepared.alias().lift(error.text(prepared.secrets())),
+                        };
                         Reason::new(ReasonCode::InputUnreachable, text)
                     })
                 }

@@ -147,16 +147,15 @@ impl Proxy {
     async fn connect(&self, target: &Uri, default_port: u16) -> Result<TcpStream, StatusCode> {
         let host = target.host().ok_or(StatusCode::BAD_REQUEST)?;
         let port = target.port_u16().unwrap_or(default_port);
-        self.policy.connect(host, port).await.map_err(|error| {
-            debug!(%error, "input not reached");
-            match error {
-                error if error.is_forbidden() => {
-                    self.report.forbidden(host);
-                    StatusCode::FORBIDDEN
-                }
-                AddressError::Unresolved { .. } => StatusCode::BAD_GATEWAY,
-                _ => StatusCode::GATEWAY_TIMEOUT,
+        let connected = self.policy.connect(host, port).await;
+        self.report.connected(&connected);
+        connected.map_err(|error| match error {
+            error if error.is_forbidden() => {
+                self.report.forbidden(host);
+                StatusCode::FORBIDDEN
             }
+            AddressError::Unresolved { .. } => StatusCode::BAD_GATEWAY,
+            _ => StatusCode::GATEWAY_TIMEOUT,
         })
     }
 

@@ -24,10 +24,10 @@ use std::path::Path;
 
 use domain::plan::Feed;
 use thiserror::Error;
-use tokio::net::{TcpListener, UdpSocket};
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
-use tracing::warn;
+use tracing::{debug, warn};
 use url::Url;
 
 use super::address::{AddressError, AddressPolicy};
@@ -91,6 +91,7 @@ pub struct Prepared {
     feed: Feed,
     alias: Alias,
     forbidden: watch::Receiver<Option<ForbiddenInput>>,
+    unreached: watch::Receiver<Option<String>>,
     received: Received,
     _serving: AbortOnDrop,
 }
@@ -141,6 +142,12 @@ impl Prepared {
         &self.received
     }
 
+    /// Why the latest connection that FFmpeg asked for did not come about: it
+    /// sees a proxy's error, or a connection that ends.
+    pub fn unreached(&self) -> Option<String> {
+        self.unreached.borrow().clone()
+    }
+
     /// Where FFmpeg has been led that it must not go, if it has.
     pub fn was_forbidden(&self) -> Option<ForbiddenInput> {
         self.forbidden.borrow().clone()
@@ -178,9 +185,11 @@ pub async fn prepare(
     received: &Received,
 ) -> Result<Prepared, PullError> {
     let host = url.host_str().ok_or(PullError::NoHost)?;
-    let (sender, forbidden) = watch::channel(None);
+    let (forbidden_sender, forbidden) = watch::channel(None);
+    let (unreached_sender, unreached) = watch::channel(None);
     let report = Report {
-        forbidden: sender,
+        forbidden: forbidden_sender,
+        unreached: unreached_sender,
         received: received.clone(),
     };
     match url.scheme() {
@@ -199,6 +208,7 @@ pub async fn prepare(
                 feed,
                 alias: Alias::default(),
                 forbidden,
+                unreached,
                 received: received.clone(),
                 _serving: AbortOnDrop(serving),
             })
@@ -219,6 +229,7 @@ pub async fn prepare(
                 feed,
                 alias,
                 forbidden,
+                unreached,
                 received: received.clone(),
                 _serving: AbortOnDrop(serving),
             })
@@ -246,6 +257,7 @@ pub async fn prepare(
                 feed,
                 alias: Alias::of(address, url),
                 forbidden,
+                unreached,
                 received: received.clone(),
                 _serving: AbortOnDrop(serving),
             })
@@ -293,10 +305,20 @@ async fn listen() -> Result<(TcpListener, SocketAddr), PullError> {
 #[derive(Debug, Clone)]
 struct Report {
     forbidden: watch::Sender<Option<ForbiddenInput>>,
+    unreached: watch::Sender<Option<String>>,
     received: Received,
 }
 
 impl Report {
+    /// How an attempt to connect came out.
+    fn connected(&self, connected: &Result<TcpStream, AddressError>) {
+        let why = connected.as_ref().err().map(ToString::to_string);
+        if let Some(why) = &why {
+            debug!(why, "input not reached");
+        }
+        self.unreached.send_replace(why);
+    }
+
     fn forbidden(&self, host: &str) {
         warn!(host, "input led to a forbidden address");
         let _ = self.forbidden.send(Some(ForbiddenInput {

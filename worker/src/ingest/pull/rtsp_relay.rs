@@ -33,9 +33,10 @@ pub async fn serve(
                 let (host, addresses) = (host.clone(), addresses.clone());
                 let report = report.clone();
                 connections.spawn(async move {
-                    match connect_to(&host, &addresses).await {
-                        Ok(upstream) => relay(stream, upstream, &host, &report).await,
-                        Err(error) => debug!(%error, "input not reached"),
+                    let connected = connect_to(&host, &addresses).await;
+                    report.connected(&connected);
+                    if let Ok(upstream) = connected {
+                        relay(stream, upstream, &host, &report).await;
                     }
                 });
             }

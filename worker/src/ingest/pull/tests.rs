@@ -301,6 +301,25 @@ async fn a_redirect_inside_is_refused_and_told() {
 }
 
 #[tokio::test]
+async fn an_origin_that_is_not_there_is_named_as_such() {
+    let closed = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = closed.local_addr().unwrap().port();
+    drop(closed);
+    for scheme in ["http", "https", "rtsp"] {
+        let url = Url::parse(&format!("{scheme}://origin.example:{port}/a")).unwrap();
+        let prepared = prepare(&url, &policy(), &Received::default()).await;
+        let prepared = prepared.unwrap();
+        assert_eq!(prepared.unreached(), None);
+        assert!(ask(&prepared).await.is_err(), "{scheme}");
+        let why = prepared.unreached().unwrap_or_default();
+        assert!(
+            why.starts_with("cannot connect to origin.example: Connection refused"),
+            "{scheme}: {why}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_forbidden_host_is_an_error_before_ffmpeg_starts() {
     for url in [
         "http://inside.example/",
