@@ -192,80 +192,82 @@ pub async fn prepare(
         unreached: unreached_sender,
         received: received.clone(),
     };
-    match url.scheme() {
-        "http" | "https" => {
-            let port = url.port_or_known_default().ok_or(PullError::NoHost)?;
-            policy.permitted(host, port).await?;
-            let (listener, address) = listen().await?;
-            let proxy = http_proxy::Proxy::new(policy.clone(), report);
-            let feed = Feed::Url {
-                url: url.to_string(),
-                http_proxy: Some(proxy.url(address)),
-                ca_file: ca_file(),
-            };
-            let serving = tokio::spawn(proxy.serve(listener)).abort_handle();
-            Ok(Prepared {
-                feed,
-                alias: Alias::default(),
-                forbidden,
-                unreached,
-                received: received.clone(),
-                _serving: AbortOnDrop(serving),
-            })
+    let (feed, alias, serving) = match url.scheme() {
+        "http" | "https" => by_proxy(url, host, policy, report).await?,
+        "rtsp" => by_rtsp_relay(url, host, policy, report).await?,
+        "srt" => by_srt_relay(url, host, policy, report).await?,
+        scheme => {
+            return Err(PullError::Scheme {
+                scheme: scheme.to_owned(),
+            });
         }
-        "rtsp" => {
-            let addresses = policy.permitted(host, url.port().unwrap_or(554)).await?;
-            let (listener, address) = listen().await?;
-            let alias = Alias::of(address, url);
-            let url = redirected(url, address)?;
-            let relay = rtsp_relay::serve(listener, host.to_owned(), addresses, report);
-            let serving = tokio::spawn(relay).abort_handle();
-            let feed = Feed::Url {
-                url: url.into(),
-                http_proxy: None,
-                ca_file: None,
-            };
-            Ok(Prepared {
-                feed,
-                alias,
-                forbidden,
-                unreached,
-                received: received.clone(),
-                _serving: AbortOnDrop(serving),
-            })
-        }
-        "srt" => {
-            let caller = |(name, value): (_, _)| name != "mode" || value == "caller";
-            if !url.query_pairs().all(caller) {
-                return Err(PullError::SrtMode);
-            }
-            let port = url.port().ok_or(PullError::NoHost)?;
-            let addresses = policy.permitted(host, port).await?;
-            let first = addresses.first().ok_or(PullError::NoHost)?;
-            let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))
-                .await
-                .map_err(PullError::Listen)?;
-            let address = socket.local_addr().map_err(PullError::Listen)?;
-            let relay = srt_relay::serve(socket, *first, report.received);
-            let serving = tokio::spawn(relay).abort_handle();
-            let feed = Feed::Url {
-                url: redirected(url, address)?.into(),
-                http_proxy: None,
-                ca_file: None,
-            };
-            Ok(Prepared {
-                feed,
-                alias: Alias::of(address, url),
-                forbidden,
-                unreached,
-                received: received.clone(),
-                _serving: AbortOnDrop(serving),
-            })
-        }
-        scheme => Err(PullError::Scheme {
-            scheme: scheme.to_owned(),
-        }),
+    };
+    Ok(Prepared {
+        feed,
+        alias,
+        forbidden,
+        unreached,
+        received: received.clone(),
+        _serving: AbortOnDrop(serving),
+    })
+}
+
+/// What FFmpeg is to open, how to read what it says of it, and what serves it.
+type Way = (Feed, Alias, AbortHandle);
+
+async fn by_proxy(
+    url: &Url,
+    host: &str,
+    policy: &AddressPolicy,
+    report: Report,
+) -> Result<Way, PullError> {
+    let port = url.port_or_known_default().ok_or(PullError::NoHost)?;
+    policy.permitted(host, port).await?;
+    let (listener, address) = listen().await?;
+    let proxy = http_proxy::Proxy::new(policy.clone(), report);
+    let feed = Feed::Url {
+        url: url.to_string(),
+        http_proxy: Some(proxy.url(address)),
+        ca_file: ca_file(),
+    };
+    let serving = tokio::spawn(proxy.serve(listener)).abort_handle();
+    Ok((feed, Alias::default(), serving))
+}
+
+async fn by_rtsp_relay(
+    url: &Url,
+    host: &str,
+    policy: &AddressPolicy,
+    report: Report,
+) -> Result<Way, PullError> {
+    let addresses = policy.permitted(host, url.port().unwrap_or(554)).await?;
+    let (listener, address) = listen().await?;
+    let feed = relayed(url, address)?;
+    let relay = rtsp_relay::serve(listener, host.to_owned(), addresses, report);
+    let serving = tokio::spawn(relay).abort_handle();
+    Ok((feed, Alias::of(address, url), serving))
+}
+
+async fn by_srt_relay(
+    url: &Url,
+    host: &str,
+    policy: &AddressPolicy,
+    report: Report,
+) -> Result<Way, PullError> {
+    let caller = |(name, value): (_, _)| name != "mode" || value == "caller";
+    if !url.query_pairs().all(caller) {
+        return Err(PullError::SrtMode);
     }
+    let port = url.port().ok_or(PullError::NoHost)?;
+    let addresses = policy.permitted(host, port).await?;
+    let first = addresses.first().ok_or(PullError::NoHost)?;
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await;
+    let socket = socket.map_err(PullError::Listen)?;
+    let address = socket.local_addr().map_err(PullError::Listen)?;
+    let feed = relayed(url, address)?;
+    let relay = srt_relay::serve(socket, *first, report.received);
+    let serving = tokio::spawn(relay).abort_handle();
+    Ok((feed, Alias::of(address, url), serving))
 }
 
 /// The certificate authorities that this system trusts, for FFmpeg, whose TLS
@@ -283,14 +285,18 @@ fn ca_file() -> Option<String> {
     files.find(|file| Path::new(file).is_file())
 }
 
-/// The same URL, leading to this address.
-fn redirected(url: &Url, address: SocketAddr) -> Result<Url, PullError> {
+/// The same URL, leading to a relay.
+fn relayed(url: &Url, relay: SocketAddr) -> Result<Feed, PullError> {
     let mut url = url.clone();
-    url.set_ip_host(address.ip())
+    url.set_ip_host(relay.ip())
         .map_err(|()| PullError::NoHost)?;
-    url.set_port(Some(address.port()))
+    url.set_port(Some(relay.port()))
         .map_err(|()| PullError::NoHost)?;
-    Ok(url)
+    Ok(Feed::Url {
+        url: url.into(),
+        http_proxy: None,
+        ca_file: None,
+    })
 }
 
 async fn listen() -> Result<(TcpListener, SocketAddr), PullError> {
