@@ -186,8 +186,9 @@ async fn every_fault_is_seen_for_what_it_is() {
         ("end", 3, "InputEnded"),
         ("error", 3, "Input: rtmp://fake/***: Input/output error"),
         ("garbage", 3, "BadOutput("),
-        ("hang", 3, "Stalled"),
-        ("no-progress", 0, "Stalled"),
+        // Nothing is counted as coming in here.
+        ("hang", 3, "Silent"),
+        ("no-progress", 0, "Silent"),
         ("silence", 3, "track 2 gave no media for a segment"),
         ("spec", 3, "Spec: Unknown encoder 'libfake'"),
         (
