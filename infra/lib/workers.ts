@@ -57,6 +57,7 @@ export class Workers extends Construct {
     allow(this.role, ['dynamodb:Query'], [indexArn(workers, 'idle'), indexArn(workers, 'by-state')]);
     allow(this.role, ['dynamodb:BatchGetItem'], [workers.tableArn]);
     publish(this.role, playback, parameters);
+    nameIngests(this.role, parameters, ['CREATE', 'DELETE']);
 
     this.executionRole = tasks('starting a worker')('ExecutionRole');
     allow(this.executionRole, ['logs:CreateLogStream', 'logs:PutLogEvents'], [this.logs.attrArn]);
@@ -105,6 +106,7 @@ export class Workers extends Construct {
           EZLIVE_BUCKETS: Fn.join(',', parameters.otherBuckets.valueAsList),
           EZLIVE_RTMP_PORTS: `${RTMP_PORTS.first}-${RTMP_PORTS.last}`,
           EZLIVE_INGEST_HOST: parameters.ingestAddress.valueAsString,
+          ...zoneOf(parameters),
           EZLIVE_IDLE_TIMEOUT: parameters.idleTimeout.valueAsString,
           EZLIVE_ALLOW_PULL_FROM: parameters.allowPullFrom.valueAsString,
         }).map(([name, value]) => ({ name, value })),
@@ -157,4 +159,44 @@ export function publish(role: Role, playback: PlaybackDelivery, parameters: Para
     },
   });
   policy.cfnOptions.condition = parameters.hasOtherBuckets;
+}
+
+/** The zone, as the programs are told it. */
+export function zoneOf(parameters: Parameters): Record<string, string> {
+  return {
+    EZLIVE_INGEST_ZONE_ID: parameters.hostedZoneId.valueAsString,
+    EZLIVE_INGEST_ZONE: parameters.hostedZoneName.valueAsString,
+  };
+}
+
+/** Lets a role write addresses of jobs in the operator's zone, beside which stands what attempt has written them, and nothing else there. */
+export function nameIngests(role: Role, parameters: Parameters, changes: string[]): void {
+  const route53 = (resource: string) => `arn:${Aws.PARTITION}:route53:::${resource}`;
+  const zone = route53(`hostedzone/${parameters.hostedZoneId.valueAsString}`);
+  const key = (name: string) => `route53:ChangeResourceRecordSets${name}`;
+  const creates = changes.includes('CREATE');
+  const policy = new CfnPolicy(role.node.scope!, 'IngestNames', {
+    policyName: 'ingest-names',
+    roles: [role.roleName],
+    policyDocument: {
+      Version: '2012-10-17',
+      Statement: [
+        {
+          Effect: 'Allow',
+          Action: 'route53:ChangeResourceRecordSets',
+          Resource: zone,
+          Condition: {
+            'ForAllValues:StringLike': {
+              [key('NormalizedRecordNames')]: `*.${parameters.hostedZoneName.valueAsString}`,
+            },
+            'ForAllValues:StringEquals': { [key('RecordTypes')]: ['A', 'TXT'], [key('Actions')]: changes },
+          },
+        },
+        { Effect: 'Allow', Action: 'route53:ListResourceRecordSets', Resource: zone },
+        // Whether a new name is everywhere: changes have ids that Route 53 makes.
+        ...(creates ? [{ Effect: 'Allow', Action: 'route53:GetChange', Resource: route53('change/*') }] : []),
+      ],
+    },
+  });
+  policy.cfnOptions.condition = parameters.hasZone;
 }
