@@ -1,6 +1,7 @@
 """The deployed stack: the real functions, the real image, one channel at a time."""
 
 import json
+import re
 import subprocess
 
 import pytest
@@ -22,6 +23,17 @@ def test_a_channel_plays_through_the_stack(stack):
     assert "#EXT-X-ENDLIST" in stack.playlist(job_id)[2]
     # The worker was told to stay for five seconds.
     wait_for("the task's end", lambda: not stack.containers(), 60)
+
+
+def test_all_lines_about_a_job_have_the_trace_of_its_post(stack):
+    job_id = stack.create()
+    trace = stack.job(job_id)["trace_id"]
+    assert re.fullmatch("[0-9a-f]{32}", trace)
+    stack.ingest(job_id)
+    stack.stop(job_id)
+    everyone = {"api", "scheduler", "worker"}
+    wait_for("its lines in every log", lambda: stack.groups_that_say(trace) == everyone, 30)
+    assert not stack.groups_that_say("0" * 32)
 
 
 def test_a_killed_container_is_followed_by_another(stack):

@@ -172,3 +172,40 @@ impl PointedAt {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seen: oneshot::Receiver<()>) -> PointedAt {
+        PointedAt {
+            host: "x.live.example.com".to_owned(),
+            seen,
+            patience: PATIENCE,
+        }
+    }
+
+    async fn told(at: PointedAt) -> String {
+        let by = |host: &str| Ingest {
+            protocol: "rtmp".to_owned(),
+            url: host.to_owned(),
+            port: 1935,
+        };
+        at.ingest(by, "203.0.113.1").await.url
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn publishers_are_told_the_name_once_it_is_there_else_the_address() {
+        let (there, seen) = oneshot::channel();
+        there.send(()).unwrap();
+        assert_eq!(told(at(seen)).await, "x.live.example.com");
+        let (never, seen) = oneshot::channel::<()>();
+        assert_eq!(told(at(seen)).await, "203.0.113.1");
+        drop(never);
+        let (fenced, seen) = oneshot::channel::<()>();
+        drop(fenced);
+        let before = tokio::time::Instant::now();
+        assert_eq!(told(at(seen)).await, "203.0.113.1");
+        assert_eq!(before.elapsed(), Duration::ZERO);
+    }
+}
