@@ -1,5 +1,6 @@
 /** The cluster, the workers' task definition, and what a worker may do. */
 import { Aws, Fn } from 'aws-cdk-lib';
+import type { CfnCondition } from 'aws-cdk-lib';
 import { CfnCluster, CfnTaskDefinition } from 'aws-cdk-lib/aws-ecs';
 import { CfnPolicy, Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
 import { CfnLogGroup } from 'aws-cdk-lib/aws-logs';
@@ -145,20 +146,21 @@ export function publish(role: Role, playback: PlaybackDelivery, parameters: Para
     Fn.join(`${suffix},arn:aws:s3:::`, parameters.otherBuckets.valueAsList),
     suffix,
   ]));
-  // Beside the role, not in it: what depends on the role must not depend on
-  // what is there under a condition.
-  const policy = new CfnPolicy(role.node.scope!, 'OtherBuckets', {
-    policyName: 'other-buckets',
+  allowIf(parameters.hasOtherBuckets, role, 'other-buckets', [
+    { Effect: 'Allow', Action: objects, Resource: others('/*') },
+    { Effect: 'Allow', Action: 's3:ListBucket', Resource: others('') },
+  ]);
+}
+
+/** Lets a role do what is granted under a condition: beside it, as what depends on the role must not depend on that. */
+function allowIf(condition: CfnCondition, role: Role, name: string, statements: object[]): void {
+  const id = name.replace(/(^|-)./g, (start) => start.slice(-1).toUpperCase());
+  const policy = new CfnPolicy(role.node.scope!, id, {
+    policyName: name,
     roles: [role.roleName],
-    policyDocument: {
-      Version: '2012-10-17',
-      Statement: [
-        { Effect: 'Allow', Action: objects, Resource: others('/*') },
-        { Effect: 'Allow', Action: 's3:ListBucket', Resource: others('') },
-      ],
-    },
+    policyDocument: { Version: '2012-10-17', Statement: statements },
   });
-  policy.cfnOptions.condition = parameters.hasOtherBuckets;
+  policy.cfnOptions.condition = condition;
 }
 
 /** The zone, as the programs are told it. */
@@ -175,28 +177,20 @@ export function nameIngests(role: Role, parameters: Parameters, changes: string[
   const zone = route53(`hostedzone/${parameters.hostedZoneId.valueAsString}`);
   const key = (name: string) => `route53:ChangeResourceRecordSets${name}`;
   const creates = changes.includes('CREATE');
-  const policy = new CfnPolicy(role.node.scope!, 'IngestNames', {
-    policyName: 'ingest-names',
-    roles: [role.roleName],
-    policyDocument: {
-      Version: '2012-10-17',
-      Statement: [
-        {
-          Effect: 'Allow',
-          Action: 'route53:ChangeResourceRecordSets',
-          Resource: zone,
-          Condition: {
-            'ForAllValues:StringLike': {
-              [key('NormalizedRecordNames')]: `*.${parameters.hostedZoneName.valueAsString}`,
-            },
-            'ForAllValues:StringEquals': { [key('RecordTypes')]: ['A', 'TXT'], [key('Actions')]: changes },
-          },
+  allowIf(parameters.hasZone, role, 'ingest-names', [
+    {
+      Effect: 'Allow',
+      Action: 'route53:ChangeResourceRecordSets',
+      Resource: zone,
+      Condition: {
+        'ForAllValues:StringLike': {
+          [key('NormalizedRecordNames')]: `*.${parameters.hostedZoneName.valueAsString}`,
         },
-        { Effect: 'Allow', Action: 'route53:ListResourceRecordSets', Resource: zone },
-        // Whether a new name is everywhere: changes have ids that Route 53 makes.
-        ...(creates ? [{ Effect: 'Allow', Action: 'route53:GetChange', Resource: route53('change/*') }] : []),
-      ],
+        'ForAllValues:StringEquals': { [key('RecordTypes')]: ['A', 'TXT'], [key('Actions')]: changes },
+      },
     },
-  });
-  policy.cfnOptions.condition = parameters.hasZone;
+    { Effect: 'Allow', Action: 'route53:ListResourceRecordSets', Resource: zone },
+    // Whether a new name is everywhere: changes have ids that Route 53 makes.
+    ...(creates ? [{ Effect: 'Allow', Action: 'route53:GetChange', Resource: route53('change/*') }] : []),
+  ]);
 }
