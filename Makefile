@@ -7,8 +7,8 @@ SHELL := bash
 
 PROFILE_DIR := target/debug
 
-.PHONY: help demo build console test test-fast soak bench clean deps-demo deps-test packages-test \
-	infra template lambdas test-image test-aws bench-aws bootstrap deploy
+.PHONY: help demo build console test test-local test-fast soak bench clean deps-demo deps-test packages-test \
+	packages-aws infra template lambdas test-image test-aws bench-aws bootstrap deploy
 # Packages first, then what is built on them; cargo works in parallel by itself.
 .NOTPARALLEL:
 
@@ -34,9 +34,11 @@ console/dist/index.html: live_job.json $(shell find console -path console/node_m
 		[ -z "$(CONSOLE_REQUIRED)" ]
 	fi
 
+test: packages-aws test-local test-aws ## Everything that must hold: test-local, then test-aws
+
 # Without the console `make build` only warns; the tests need it.
-test: CONSOLE_REQUIRED := 1
-test: deps-test build ## Everything that must hold: lints, unit, end to end, browser
+test-local: CONSOLE_REQUIRED := 1
+test-local: deps-test build ## What needs no containers: lints, unit, end to end, browser
 	@set -x
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
@@ -99,14 +101,16 @@ infra: infra/node_modules/.package-lock.json .venv-aws/installed ## What can be 
 	$(TOOLS)/cfn-lint infra/template.yaml
 	$(TOOLS)/hadolint infra/worker.Dockerfile
 
-test-image: ## The worker's image, of the debug build
-	@scripts/install.sh podman
+# Said before anything is built, not half an hour later.
+packages-aws:
+	@scripts/install.sh ffmpeg cc npm python3 podman
+
+test-image: packages-aws ## The worker's image, of the debug build
 	cargo build --locked --workspace --bins
 	scripts/test-image.sh
 
 test-aws: ARCH := x86_64
-test-aws: infra lambdas test-image ## The stack, deployed to an emulator: a channel plays through it
-	@scripts/install.sh ffmpeg
+test-aws: packages-aws infra lambdas test-image ## The stack, deployed to an emulator: a channel plays through it
 	$(CARGO_LAMBDA) --bin floor --features floor
 	$(TOOLS)/python -m pytest tests/aws
 

@@ -19,11 +19,25 @@ cgroup_manager = "cgroupfs"
 CONF
 export CONTAINERS_CONF="$folder/containers.conf"
 
+# Where podman can't, it says so in riddles, and late.
+no_containers() {
+    {
+        echo "this machine can't run containers, and the tests of the deployed stack need some:"
+        printf '%s\n' "$1" | sed 's/^/    /'
+        echo "run the same as root, or where podman works; 'make test-local' has all other tests"
+    } >&2
+    exit 2
+}
+why=$(podman info 2>&1 >/dev/null) || no_containers "$why"
+
 if ! podman image exists "$BASE"; then
-    mmdebstrap --quiet --variant=minbase bookworm "$folder/rootfs.tar"
+    mmdebstrap --quiet --variant=minbase bookworm "$folder/rootfs.tar" ||
+        no_containers "mmdebstrap can't make Debian's base: its words are above"
     podman import --quiet "$folder/rootfs.tar" "$BASE" >/dev/null
     rm "$folder/rootfs.tar"
 fi
+
+why=$(podman run --rm --network host "$BASE" true 2>&1) || no_containers "$why"
 
 mkdir "$folder/context"
 strip --strip-debug -o "$folder/context/worker" target/debug/worker

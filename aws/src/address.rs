@@ -62,14 +62,7 @@ async fn public(service: &str) -> Result<IpAddr, AddressError> {
 }
 
 async fn ask(service: &str) -> Result<IpAddr, String> {
-    // reqwest takes the process's TLS provider; installed already is as well.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let mut client = reqwest::Client::builder().timeout(TIMEOUT);
-    if let Some(roots) = trust::roots() {
-        let roots = reqwest::Certificate::from_pem_bundle(roots).map_err(text)?;
-        client = client.tls_certs_only(roots);
-    }
-    let client = client.build().map_err(text)?;
+    let client = trust::http_client(TIMEOUT).map_err(text)?;
     let answer = client.get(service).send().await.map_err(text)?;
     let body = answer.error_for_status().map_err(text)?.text().await;
     let body = body.map_err(text)?;

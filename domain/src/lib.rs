@@ -13,4 +13,5 @@ pub mod plan;
 pub mod protocol;
 pub mod spec;
 pub mod timeline;
+pub mod trace;
 pub mod worker;

@@ -29,7 +29,7 @@ function page(): string {
   const ownMetrics = 4;
   return `# What it costs
 
-Made by \`make template\` from the stack's sizes and the prices in \`infra/lib/costs.ts\`: us-east-1, on demand, November 2026, before any free tier. Check them against your region. Delivery to viewers (CloudFront) and storage beyond the live window come on top, as they do whoever encodes. The arithmetic is an estimate; no bill stands behind it.
+Made by \`make template\` from the stack's sizes and the prices in \`infra/lib/costs.ts\`: us-east-1, on demand, before any free tier; those of Fargate and DynamoDB were held against published tables in November 2026 (AWS's own pages: [Fargate](https://aws.amazon.com/fargate/pricing/), [DynamoDB](https://aws.amazon.com/dynamodb/pricing/on-demand/), [S3](https://aws.amazon.com/s3/pricing/)). Check them against your region: Spot moves between half and 70 % off, here it is 60 %. Delivery to viewers (CloudFront) and storage beyond the live window come on top, as they do whoever encodes. The arithmetic is an estimate; no bill stands behind it.
 
 ## A channel, by the hour (Fargate, arm64)
 
@@ -42,6 +42,8 @@ The six-rung example is $${PRICES.managedSixRungHour.toFixed(2)} an hour at a ma
 ## The stack with no channel, by the month
 
 ${table(idleMonth(counted('AWS::CloudWatch::Alarm'), ownMetrics))}
+
+A hosted zone for stable ingest names is $0.50 a month, and $0.40 a million queries, besides.
 
 No NAT gateway, no load balancer, no instance: what stands by is the queue being polled, the sweep each minute, and the alarms.
 `;

@@ -1,13 +1,16 @@
 /**
  * What a channel costs, from the template's sizes and the public prices of
- * us-east-1 (on demand, November 2026; traffic to viewers apart, as it is the
- * same whoever encodes).
+ * us-east-1 (on demand; traffic to viewers apart, as it is the same whoever
+ * encodes). Those of Fargate, DynamoDB and public addresses were held against
+ * published tables (of March to June 2026) in November 2026; the others are
+ * the list prices as known then.
  */
 
 /** US dollars. */
 export const PRICES = {
   fargateArm: { coreHour: 0.03238, gibHour: 0.00356 },
   fargateX86: { coreHour: 0.04048, gibHour: 0.004445 },
+  /** At 60 % off: it moves with supply, between half and 70 % off. */
   fargateSpotArm: { coreHour: 0.01295, gibHour: 0.001424 },
   publicIpHour: 0.005,
   s3PutPer1000: 0.005,

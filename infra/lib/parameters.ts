@@ -2,7 +2,7 @@
  * What an operator chooses when they deploy: parameters of the template, so
  * that the same choices are there with CDK and without.
  */
-import { CfnCondition, CfnParameter, Fn, Token } from 'aws-cdk-lib';
+import { CfnCondition, CfnParameter, CfnRule, Fn, Token } from 'aws-cdk-lib';
 import type { CfnParameterProps, ICfnConditionExpression } from 'aws-cdk-lib';
 import type { Construct } from 'constructs';
 
@@ -16,6 +16,8 @@ export class Parameters {
   readonly subnetIds: CfnParameter;
   readonly ingestFrom: CfnParameter;
   readonly ingestAddress: CfnParameter;
+  readonly hostedZoneId: CfnParameter;
+  readonly hostedZoneName: CfnParameter;
   readonly capacityProvider: CfnParameter;
   readonly workerSize: CfnParameter;
   readonly maxWorkers: CfnParameter;
@@ -33,6 +35,7 @@ export class Parameters {
   readonly ownNetwork: CfnCondition;
   readonly onFargate: CfnCondition;
   readonly onEc2: CfnCondition;
+  readonly hasZone: CfnCondition;
   readonly hasOtherBuckets: CfnCondition;
   readonly hasAlarmTopic: CfnCondition;
 
@@ -77,6 +80,18 @@ export class Parameters {
       description: 'Which of its addresses a worker tells publishers',
       allowedValues: ['public', 'private'],
       default: 'public',
+    });
+    this.hostedZoneId = parameter('HostedZoneId', {
+      description:
+        'A Route 53 zone in which each job has a name to push to, which follows it from worker to worker; '
+        + 'empty: publishers are told the address of the worker, which changes with it',
+      allowedPattern: '(Z[A-Z0-9]+)?',
+      default: '',
+    });
+    this.hostedZoneName = parameter('HostedZoneName', {
+      description: 'With HostedZoneId: the name of that zone, as live.example.com',
+      allowedPattern: '([a-z0-9-]+([.][a-z0-9-]+)+)?',
+      default: '',
     });
     this.capacityProvider = parameter('CapacityProvider', {
       description:
@@ -151,6 +166,19 @@ export class Parameters {
       ),
     );
     this.onEc2 = condition('OnEc2', Fn.conditionNot(this.onFargate));
+    const isEmpty = (one: CfnParameter) => Fn.conditionEquals(one, '');
+    this.hasZone = condition('HasZone', Fn.conditionNot(isEmpty(this.hostedZoneId)));
+    new CfnRule(scope, 'WholeZone', {
+      assertions: [{
+        assert: Fn.conditionOr(
+          Fn.conditionAnd(isEmpty(this.hostedZoneId), isEmpty(this.hostedZoneName)),
+          Fn.conditionAnd(
+            Fn.conditionNot(isEmpty(this.hostedZoneId)), Fn.conditionNot(isEmpty(this.hostedZoneName)),
+          ),
+        ),
+        assertDescription: 'HostedZoneId and HostedZoneName go together',
+      }],
+    });
     this.hasOtherBuckets = condition(
       'HasOtherBuckets',
       Fn.conditionNot(Fn.conditionEquals(Fn.join(',', this.otherBuckets.valueAsList), '')),

@@ -14,7 +14,7 @@ import type { Parameters } from './parameters.ts';
 import type { PlaybackDelivery } from './playback.ts';
 import { SCHEDULER_TIMEOUT } from './records.ts';
 import type { Records } from './records.ts';
-import { CONTAINER, publish } from './workers.ts';
+import { CONTAINER, nameIngests, publish, zoneOf } from './workers.ts';
 import type { Workers } from './workers.ts';
 
 export interface SchedulerProps {
@@ -43,6 +43,7 @@ export class Scheduler extends Construct {
         EZLIVE_QUEUE_URL: records.queue.queueUrl,
         EZLIVE_STORE: Fn.join('', ['s3://', playback.bucket.bucketName]),
         EZLIVE_BUCKETS: Fn.join(',', parameters.otherBuckets.valueAsList),
+        ...zoneOf(parameters),
         EZLIVE_MAX_WORKERS: parameters.maxWorkers.valueAsString,
         EZLIVE_MIN_IDLE: parameters.minIdle.valueAsString,
         EZLIVE_WORKER_SIZE: parameters.workerSize.valueAsString,
@@ -96,6 +97,8 @@ export class Scheduler extends Construct {
       StringEquals: { 'iam:PassedToService': 'ecs-tasks.amazonaws.com' },
     });
     publish(role, playback, parameters);
+    // Of a job that ended without its worker.
+    nameIngests(role, parameters, ['DELETE']);
   }
 
   private sweepEachMinute(records: Records): void {

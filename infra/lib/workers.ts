@@ -1,5 +1,6 @@
 /** The cluster, the workers' task definition, and what a worker may do. */
 import { Aws, Fn } from 'aws-cdk-lib';
+import type { CfnCondition } from 'aws-cdk-lib';
 import { CfnCluster, CfnTaskDefinition } from 'aws-cdk-lib/aws-ecs';
 import { CfnPolicy, Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
 import { CfnLogGroup } from 'aws-cdk-lib/aws-logs';
@@ -57,6 +58,7 @@ export class Workers extends Construct {
     allow(this.role, ['dynamodb:Query'], [indexArn(workers, 'idle'), indexArn(workers, 'by-state')]);
     allow(this.role, ['dynamodb:BatchGetItem'], [workers.tableArn]);
     publish(this.role, playback, parameters);
+    nameIngests(this.role, parameters, ['CREATE', 'DELETE']);
 
     this.executionRole = tasks('starting a worker')('ExecutionRole');
     allow(this.executionRole, ['logs:CreateLogStream', 'logs:PutLogEvents'], [this.logs.attrArn]);
@@ -105,6 +107,7 @@ export class Workers extends Construct {
           EZLIVE_BUCKETS: Fn.join(',', parameters.otherBuckets.valueAsList),
           EZLIVE_RTMP_PORTS: `${RTMP_PORTS.first}-${RTMP_PORTS.last}`,
           EZLIVE_INGEST_HOST: parameters.ingestAddress.valueAsString,
+          ...zoneOf(parameters),
           EZLIVE_IDLE_TIMEOUT: parameters.idleTimeout.valueAsString,
           EZLIVE_ALLOW_PULL_FROM: parameters.allowPullFrom.valueAsString,
         }).map(([name, value]) => ({ name, value })),
@@ -143,18 +146,51 @@ export function publish(role: Role, playback: PlaybackDelivery, parameters: Para
     Fn.join(`${suffix},arn:aws:s3:::`, parameters.otherBuckets.valueAsList),
     suffix,
   ]));
-  // Beside the role, not in it: what depends on the role must not depend on
-  // what is there under a condition.
-  const policy = new CfnPolicy(role.node.scope!, 'OtherBuckets', {
-    policyName: 'other-buckets',
+  allowIf(parameters.hasOtherBuckets, role, 'other-buckets', [
+    { Effect: 'Allow', Action: objects, Resource: others('/*') },
+    { Effect: 'Allow', Action: 's3:ListBucket', Resource: others('') },
+  ]);
+}
+
+/** Lets a role do what is granted under a condition: beside it, as what depends on the role must not depend on that. */
+function allowIf(condition: CfnCondition, role: Role, name: string, statements: object[]): void {
+  const id = name.replace(/(^|-)./g, (start) => start.slice(-1).toUpperCase());
+  const policy = new CfnPolicy(role.node.scope!, id, {
+    policyName: name,
     roles: [role.roleName],
-    policyDocument: {
-      Version: '2012-10-17',
-      Statement: [
-        { Effect: 'Allow', Action: objects, Resource: others('/*') },
-        { Effect: 'Allow', Action: 's3:ListBucket', Resource: others('') },
-      ],
-    },
+    policyDocument: { Version: '2012-10-17', Statement: statements },
   });
-  policy.cfnOptions.condition = parameters.hasOtherBuckets;
+  policy.cfnOptions.condition = condition;
+}
+
+/** The zone, as the programs are told it. */
+export function zoneOf(parameters: Parameters): Record<string, string> {
+  return {
+    EZLIVE_INGEST_ZONE_ID: parameters.hostedZoneId.valueAsString,
+    EZLIVE_INGEST_ZONE: parameters.hostedZoneName.valueAsString,
+  };
+}
+
+/** Lets a role write addresses of jobs in the operator's zone, beside which stands what attempt has written them, and nothing else there. */
+export function nameIngests(role: Role, parameters: Parameters, changes: string[]): void {
+  const route53 = (resource: string) => `arn:${Aws.PARTITION}:route53:::${resource}`;
+  const zone = route53(`hostedzone/${parameters.hostedZoneId.valueAsString}`);
+  const key = (name: string) => `route53:ChangeResourceRecordSets${name}`;
+  const creates = changes.includes('CREATE');
+  allowIf(parameters.hasZone, role, 'ingest-names', [
+    {
+      Effect: 'Allow',
+      Action: 'route53:ChangeResourceRecordSets',
+      Resource: zone,
+      Condition: {
+        'ForAllValues:StringLike': {
+          [key('NormalizedRecordNames')]: `*.${parameters.hostedZoneName.valueAsString}`,
+        },
+        'ForAllValues:StringEquals': { [key('RecordTypes')]: ['A', 'TXT'], [key('Actions')]: changes },
+      },
+    },
+    { Effect: 'Allow', Action: 'route53:ListResourceRecordSets', Resource: zone },
+    // Whether a new name is everywhere: changes have ids that Route 53 makes.
+    ...(creates ? [{ Effect: 'Allow', Action: 'route53:GetChange', Resource: route53('change/*') }] : []),
+  ]);
 }

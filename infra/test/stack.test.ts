@@ -126,6 +126,29 @@ test('what a role must not do is not in its policies', () => {
   }
 });
 
+test('names of ingests are all that the zone grants, and only where there is one', () => {
+  const policies = Object.entries(template.findResources('AWS::IAM::Policy'))
+    .filter(([name]) => name.includes('IngestNames'));
+  const granted = Object.fromEntries(policies.map(([name, { Condition: condition, Properties: policy }]) => {
+    assert.equal(condition, 'HasZone', name);
+    const [change, ...others] = policy.PolicyDocument.Statement;
+    const { 'ForAllValues:StringLike': like, 'ForAllValues:StringEquals': equal } = change.Condition;
+    assert.deepEqual(like, {
+      'route53:ChangeResourceRecordSetsNormalizedRecordNames': { 'Fn::Join': ['', ['*.', { Ref: 'HostedZoneName' }]] },
+    });
+    assert.deepEqual(equal['route53:ChangeResourceRecordSetsRecordTypes'], ['A', 'TXT']);
+    const zone = { 'Fn::Join': ['', ['arn:', { Ref: 'AWS::Partition' }, ':route53:::hostedzone/', { Ref: 'HostedZoneId' }]] };
+    assert.deepEqual(change.Resource, zone);
+    assert.deepEqual(others[0], { Effect: 'Allow', Action: 'route53:ListResourceRecordSets', Resource: zone });
+    return [policy.Roles[0].Ref.replace(/Role[0-9A-F]+$/, ''), [
+      ...equal['route53:ChangeResourceRecordSetsActions'], ...others.slice(1).map((one: any) => one.Action),
+    ]];
+  }));
+  assert.deepEqual(granted, {
+    SchedulerHandler: ['DELETE'], Workers: ['CREATE', 'DELETE', 'route53:GetChange'],
+  });
+});
+
 test('the bucket is private, encrypted and asked over TLS alone', () => {
   template.hasResourceProperties('AWS::S3::Bucket', {
     PublicAccessBlockConfiguration: {

@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import time
+from urllib.parse import urlsplit
 
 import yaml
 
@@ -17,10 +18,10 @@ CODE = "ezlive-code"
 
 
 def template(container_environment):
-    """The published template, but for three things that the emulator lacks.
+    """The published template, but for four things that the emulator lacks.
     It has no TLS: the statements that refuse calls without are left out. It
     takes the cluster for the resource of ECS's calls, which on AWS is their
-    condition. And the SDKs take a task's
+    condition; and changes of a zone for no resource. And the SDKs take a task's
     credentials over plain HTTP only from the addresses of ECS: they are put
     into the worker's environment."""
     document = yaml.safe_load(TEMPLATE.read_text())
@@ -30,6 +31,8 @@ def template(container_environment):
             if cluster:
                 del statement["Condition"]
                 statement["Resource"] = cluster
+            if statement["Action"] == "route53:GetChange":
+                statement["Resource"] = "*"
         if resource["Type"] in ("AWS::SQS::QueuePolicy", "AWS::S3::BucketPolicy"):
             policy = resource["Properties"]["PolicyDocument"]
             policy["Statement"] = [one for one in policy["Statement"] if "aws:SecureTransport" not in str(one)]
@@ -47,9 +50,14 @@ def template(container_environment):
 class Deployed:
     """The stack under a name of its own."""
 
-    def __init__(self, emulator, name, image_tag, parameters=None, container_environment=None):
+    def __init__(self, emulator, name, image_tag, parameters=None, container_environment=None, zone=None):
         self.emulator = emulator
         self.name = name
+        self.zone = None
+        if zone:
+            made = emulator.client("route53").create_hosted_zone(Name=zone, CallerReference=name)["HostedZone"]
+            self.zone = made["Id"].removeprefix("/hostedzone/")
+            parameters = {"HostedZoneId": self.zone, "HostedZoneName": zone, **(parameters or {})}
         self.cfn = emulator.client("cloudformation")
         self._upload()
         image = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/{IMAGE}:{image_tag}"
@@ -178,8 +186,20 @@ class Deployed:
         return wait_for(f"job {state}", look, seconds)
 
     def ingest(self, job_id, seconds=60):
-        """The ingest of a job that listens."""
-        return wait_for("the ingest", lambda: self.job(job_id)["ingest"], seconds)
+        """The ingest of a job that listens, with the address that its name leads to."""
+        ingest = wait_for("the ingest", lambda: self.job(job_id)["ingest"], seconds)
+        host = urlsplit(ingest["url"]).hostname
+        address = self.records_of(host).get("A", host)
+        return {**ingest, "url": ingest["url"].replace(host, address)}
+
+    def records_of(self, host):
+        """What the zone has under a name, by type."""
+        if not self.zone:
+            return {}
+        listed = self.emulator.client("route53").list_resource_record_sets(
+            HostedZoneId=self.zone, StartRecordName=host, StartRecordType="A", MaxItems="10",
+        )["ResourceRecordSets"]
+        return {r["Type"]: r["ResourceRecords"][0]["Value"] for r in listed if r["Name"].rstrip(".") == host}
 
     def stop(self, job_id):
         status, job = self.api.call("PUT", f"/jobs/{job_id}/stop")
@@ -198,6 +218,18 @@ class Deployed:
             count = now and now[0] + len(now[1])
             return count if count and count >= least else None
         return wait_for(f"{least} segments", look, seconds)
+
+    def groups_that_say(self, text):
+        """Of which programs the log has lines with this in them."""
+        logs = self.emulator.client("logs")
+        kinds = {"api": "ApiHandler", "scheduler": "SchedulerHandler", "worker": "WorkersLogs"}
+        found = set()
+        for kind, like in kinds.items():
+            [group] = self.physical("AWS::Logs::LogGroup", like)
+            pages = logs.get_paginator("filter_log_events").paginate(logGroupName=group)
+            if any(text in event["message"] for page in pages for event in page["events"]):
+                found.add(kind)
+        return found
 
     # The queue.
 

@@ -3,11 +3,14 @@ is refused what it must not do."""
 
 import json
 import subprocess
+from urllib.parse import urlsplit
 
 import pytest
 from botocore.exceptions import ClientError
 from deployed import IMAGE, Deployed, Publisher
 from emulator import REGION, ROOT, Emulator, wait_for
+
+ZONE = "live.example.com"
 
 DENIED = ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "403", "InvalidClientTokenId")
 
@@ -49,7 +52,7 @@ def _text(document):
 def guarded():
     with Emulator(auth=True) as emulator:
         emulator.podman("image", "exists", f"{IMAGE}:test")
-        yield Deployed(emulator, "guarded", "test")
+        yield Deployed(emulator, "guarded", "test", zone=ZONE)
 
 
 @pytest.fixture(scope="module")
@@ -64,9 +67,13 @@ def principals(guarded):
     return principal
 
 
-def test_a_channel_plays_with_no_more_than_the_roles_grant(guarded, principals):
-    worker = principals("WorkersRole")
-    guarded.container_runs_as(worker.keys)
+@pytest.fixture(scope="module")
+def as_worker(guarded, principals):
+    """Workers may do what their role may."""
+    guarded.container_runs_as(principals("WorkersRole").keys)
+
+
+def test_a_channel_plays_with_no_more_than_the_roles_grant(guarded, as_worker):
     job_id = guarded.create()
     with Publisher(guarded.ingest(job_id)):
         guarded.newer_segments(job_id, 3)
@@ -74,6 +81,33 @@ def test_a_channel_plays_with_no_more_than_the_roles_grant(guarded, principals):
     assert guarded.api.call("DELETE", f"/jobs/{job_id}?media=true")[0] in (202, 204)
     wait_for("the job's removal", lambda: guarded.api.call("GET", f"/jobs/{job_id}")[0] == 404, 60)
     assert not guarded.dead_letters()
+
+
+def test_an_ingest_keeps_its_name_from_worker_to_worker(guarded, as_worker):
+    job_id = guarded.create()
+    host = f"{job_id}.{ZONE}"
+    pushed = guarded.ingest(job_id)
+    url = guarded.job(job_id)["ingest"]["url"]
+    assert urlsplit(url).hostname == host
+    assert guarded.records_of(host) == {"A": urlsplit(pushed["url"]).hostname, "TXT": '"ezlive attempt 1"'}
+    for container in guarded.containers():
+        guarded.emulator.podman("kill", "--signal", "KILL", container)
+    wait_for("the next attempt", lambda: guarded.job(job_id)["attempt"] == 2, 60)
+    with Publisher(guarded.ingest(job_id)):
+        guarded.until(job_id, "streaming")
+        assert guarded.records_of(host)["TXT"] == '"ezlive attempt 2"'
+        assert urlsplit(guarded.job(job_id)["ingest"]["url"]).hostname == host
+        guarded.stop(job_id)
+    assert guarded.records_of(host) == {}
+
+
+def test_the_name_of_a_dead_worker_goes_with_its_job(guarded, as_worker):
+    job_id = guarded.create()
+    guarded.ingest(job_id)
+    for container in guarded.containers():
+        guarded.emulator.podman("kill", "--signal", "KILL", container)
+    guarded.stop(job_id)
+    wait_for("the name's end", lambda: not guarded.records_of(f"{job_id}.{ZONE}"), 60)
 
 
 JOB = {"job_id": {"S": "x"}}
@@ -103,6 +137,11 @@ REFUSED = [
     ("WorkersRole", "sqs", "send_message", {"QueueUrl": "{queue}", "MessageBody": "x"}),
     ("WorkersRole", "ecs", "stop_task", {"cluster": "{cluster}", "task": "x"}),
     ("WorkersRole", "s3", "get_object", {"Bucket": "ezlive-code", "Key": "api.zip"}),
+    ("WorkersRole", "route53", "list_hosted_zones", {}),
+    ("WorkersRole", "route53", "list_resource_record_sets", {"HostedZoneId": "ZOTHER"}),
+    ("WorkersRole", "route53", "delete_hosted_zone", {"Id": "{zone}"}),
+    ("ApiHandlerRole", "route53", "list_resource_record_sets", {"HostedZoneId": "{zone}"}),
+    ("SchedulerHandlerRole", "route53", "delete_hosted_zone", {"Id": "{zone}"}),
     ("WorkersRole", "s3", "delete_bucket", {"Bucket": "{bucket}"}),
     ("WorkersExecutionRole", "s3", "get_object", {"Bucket": "{bucket}", "Key": "x"}),
     ("WorkersExecutionRole", "dynamodb", "get_item", {"TableName": "{stack}-jobs", "Key": JOB}),
@@ -121,7 +160,7 @@ def test_a_role_is_refused_what_it_must_not_do(guarded, principals, role, servic
     names = {
         "stack": guarded.name, "cluster": guarded.outputs["Cluster"], "bucket": guarded.outputs["MediaBucket"],
         "queue": guarded.queue, "dead": guarded.outputs["DeadLetterUrl"],
-        "task": guarded.physical("AWS::ECS::TaskDefinition")[0],
+        "task": guarded.physical("AWS::ECS::TaskDefinition")[0], "zone": guarded.zone,
     }
     filled = {k: v.format(**names) if isinstance(v, str) else v for k, v in arguments.items()}
     assert principals(role).is_refused(service, call, **filled)
@@ -129,12 +168,14 @@ def test_a_role_is_refused_what_it_must_not_do(guarded, principals, role, servic
 
 @pytest.mark.parametrize(("role", "service", "call", "arguments"), [
     ("WorkersRole", "dynamodb", "get_item", {"TableName": "{stack}-jobs", "Key": JOB}),
+    ("WorkersRole", "route53", "list_resource_record_sets", {"HostedZoneId": "{zone}"}),
+    ("SchedulerHandlerRole", "route53", "list_resource_record_sets", {"HostedZoneId": "{zone}"}),
     ("ApiHandlerRole", "sqs", "send_message", {"QueueUrl": "{queue}", "MessageBody": '{"type":"sweep"}'}),
     ("SchedulerSweepRole", "sqs", "send_message", {"QueueUrl": "{queue}", "MessageBody": '{"type":"sweep"}'}),
 ])
 def test_a_role_may_do_what_it_is_for(guarded, principals, role, service, call, arguments):
     """Without this the table above would also pass with keys that may do nothing."""
-    names = {"stack": guarded.name, "queue": guarded.queue}
+    names = {"stack": guarded.name, "queue": guarded.queue, "zone": guarded.zone}
     filled = {k: v.format(**names) if isinstance(v, str) and k != "MessageBody" else v for k, v in arguments.items()}
     assert not principals(role).is_refused(service, call, **filled)
 

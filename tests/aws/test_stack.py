@@ -1,6 +1,7 @@
 """The deployed stack: the real functions, the real image, one channel at a time."""
 
 import json
+import re
 import subprocess
 
 import pytest
@@ -22,6 +23,17 @@ def test_a_channel_plays_through_the_stack(stack):
     assert "#EXT-X-ENDLIST" in stack.playlist(job_id)[2]
     # The worker was told to stay for five seconds.
     wait_for("the task's end", lambda: not stack.containers(), 60)
+
+
+def test_all_lines_about_a_job_have_the_trace_of_its_post(stack):
+    job_id = stack.create()
+    trace = stack.job(job_id)["trace_id"]
+    assert re.fullmatch("[0-9a-f]{32}", trace)
+    stack.ingest(job_id)
+    stack.stop(job_id)
+    everyone = {"api", "scheduler", "worker"}
+    wait_for("its lines in every log", lambda: stack.groups_that_say(trace) == everyone, 30)
+    assert not stack.groups_that_say("0" * 32)
 
 
 def test_a_killed_container_is_followed_by_another(stack):
@@ -65,18 +77,18 @@ def test_twice_delivered_messages_launch_one_task(stack):
 
 def test_poison_is_set_aside_and_the_rest_is_carried_out(stack):
     stack.quiet()
+    sqs = stack.emulator.client("sqs")
+    # The queue's visibility timeout is a minute and it has five tries: here
+    # they come sooner.
+    sqs.set_queue_attributes(QueueUrl=stack.queue, Attributes={"VisibilityTimeout": "3"})
     # In one batch: what can't be read, and a job to be placed.
     job_id = stack.create()
-    sqs = stack.emulator.client("sqs")
     entries = [{"Id": "poison", "MessageBody": '{"type":"no such thing"}'}] + [
         {"Id": f"good{n}", "MessageBody": json.dumps({"type": "schedule", "job": job_id})} for n in range(3)
     ]
     sqs.send_message_batch(QueueUrl=stack.queue, Entries=entries)
     stack.ingest(job_id)
     assert stack.launched() == {stack.job(job_id)["worker_id"]}
-    # The queue's visibility timeout is a minute and it has five tries: here
-    # each is made to come at once.
-    sqs.set_queue_attributes(QueueUrl=stack.queue, Attributes={"VisibilityTimeout": "1"})
     dead = wait_for("the dead letter", lambda: stack.dead_letters(), 150)
     assert [letter["Body"] for letter in dead] == ['{"type":"no such thing"}']
     sqs.set_queue_attributes(QueueUrl=stack.queue, Attributes={"VisibilityTimeout": "60"})

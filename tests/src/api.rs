@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, Method, StatusCode};
 use serde_json::Value;
 
@@ -32,6 +32,16 @@ impl Api {
     pub fn with_token(machine: &Machine, token: &str) -> anyhow::Result<Self> {
         let value = HeaderValue::try_from(format!("Bearer {token}"))?;
         Self::with_headers(machine, HeaderMap::from_iter([(AUTHORIZATION, value)]))
+    }
+
+    /// A client whose calls are part of a trace: with this `traceparent`.
+    ///
+    /// # Errors
+    /// As [`Self::of`].
+    pub fn traced(machine: &Machine, traceparent: &str) -> anyhow::Result<Self> {
+        let name = HeaderName::from_static("traceparent");
+        let value = HeaderValue::try_from(traceparent)?;
+        Self::with_headers(machine, HeaderMap::from_iter([(name, value)]))
     }
 
     fn with_headers(machine: &Machine, headers: HeaderMap) -> anyhow::Result<Self> {

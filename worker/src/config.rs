@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use aws::environment::{EnvironmentError, names, optional, parsed, required, seconds, timing};
+use aws::names::IngestZone;
 use aws::store::TableNames;
 use aws::telemetry::LogFormat;
 use domain::ids::WorkerId;
@@ -31,6 +32,9 @@ pub struct WorkerConfig {
     /// `EZLIVE_INGEST_HOST`: the host in the address it tells publishers, or
     /// `public` or `private` for its own address of that kind.
     pub ingest_host: String,
+    /// `EZLIVE_INGEST_ZONE_ID`, `EZLIVE_INGEST_ZONE`: the hosted zone that its
+    /// ingests have names in.
+    pub zone: Option<IngestZone>,
     /// `EZLIVE_LEASE` and its kin.
     pub timing: Timing,
     /// `EZLIVE_IDLE_TIMEOUT`: how long it stays without a job.
@@ -62,6 +66,7 @@ impl WorkerConfig {
                 None => 1935..=1935,
             },
             ingest_host: required("EZLIVE_INGEST_HOST")?,
+            zone: IngestZone::from_environment()?,
             timing: timing()?,
             idle_timeout: seconds("EZLIVE_IDLE_TIMEOUT", Duration::from_secs(300))?,
             policy: OperatorPolicy::default()

@@ -12,10 +12,12 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
+use tracing::field::Empty;
 
 use crate::alive::Alive;
 use crate::attempt::{self, After};
 use crate::config::WorkerConfig;
+use crate::naming::Naming;
 
 /// How often an idle worker looks whether it was booked: a job waits for half
 /// of this on average. It beats far less often: reading is cheap, and a beat
@@ -31,6 +33,8 @@ pub struct Member {
     pub store: Store,
     /// Where it publishes.
     pub media: MediaStores,
+    /// Names for its ingests, where the operator has a zone.
+    pub naming: Option<Naming>,
     /// Cancelled when it was told to leave at once (SIGINT).
     pub leaving: CancellationToken,
     /// Cancelled when it was told to leave, once another worker is ready for
@@ -79,7 +83,12 @@ impl Member {
             // as its process ends here. Freed meanwhile, its record would
             // stay as that of an idle worker.
             // On every line of it: one machine's workers log to one place.
-            let span = tracing::info_span!("job", job_id = %booking.job, attempt = booking.attempt);
+            let span = tracing::info_span!(
+                "job",
+                job_id = %booking.job,
+                attempt = booking.attempt,
+                trace_id = Empty
+            );
             let served = attempt::serve(&self, booking).instrument(span);
             if served.await == After::Leave {
                 return self.leave().await;

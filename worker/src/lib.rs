@@ -11,6 +11,7 @@ pub mod ffmpeg;
 pub mod fleet;
 pub mod ingest;
 pub mod mp4;
+pub mod naming;
 pub mod publisher;
 pub mod segment;
 pub mod segmenter;
@@ -19,14 +20,17 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use aws::media::MediaStores;
+use aws::names::IngestNames;
 use aws::store::Store;
 use aws::telemetry::{self, LogFormat};
+use aws_config::SdkConfig;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use alive::Alive;
 use config::WorkerConfig;
 use fleet::Member;
+use naming::Naming;
 
 /// Runs a worker until it leaves the fleet, as its environment says.
 pub fn run() -> ExitCode {
@@ -72,6 +76,7 @@ async fn serve(mut config: WorkerConfig) -> anyhow::Result<()> {
         .await
         .context("the object store is of no use")?;
     config.ingest_host = aws::address::ingest_host(&config.ingest_host).await?;
+    let naming = naming(&sdk, &config)?;
     let leaving = CancellationToken::new();
     // Who is to leave at once does not wait for another first.
     let draining = leaving.child_token();
@@ -79,6 +84,7 @@ async fn serve(mut config: WorkerConfig) -> anyhow::Result<()> {
         config,
         store,
         media,
+        naming,
         leaving: leaving.clone(),
         draining: draining.clone(),
         alive: Alive::from_environment(),
@@ -91,4 +97,16 @@ async fn serve(mut config: WorkerConfig) -> anyhow::Result<()> {
             _ = interrupt.recv() => leaving.cancel(),
         }
     }
+}
+
+/// What the ingests of this worker are named with, where there is a zone.
+fn naming(sdk: &SdkConfig, config: &WorkerConfig) -> anyhow::Result<Option<Naming>> {
+    let Some(zone) = config.zone.clone() else {
+        return Ok(None);
+    };
+    let address = config.ingest_host.parse().context(
+        "EZLIVE_INGEST_HOST must be public, private or an IPv4 address: EZLIVE_INGEST_ZONE names it",
+    )?;
+    let names = IngestNames::new(sdk, zone)?;
+    Ok(Some(Naming::new(names, address, config.timing)))
 }

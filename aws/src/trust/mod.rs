@@ -3,15 +3,18 @@
 //! Reading a system's whole store of roots is half of a Lambda's cold start,
 //! and five roots sign everything a process of ours asks AWS for.
 
+use std::time::Duration;
+
 /// Amazon's roots, in PEM.
 const AMAZON: &[u8] = include_bytes!("amazon.pem");
 
 /// Variables that name an endpoint or roots of the operator's own.
-const OWN: [&str; 7] = [
+const OWN: [&str; 8] = [
     "AWS_CA_BUNDLE",
     "AWS_ENDPOINT_URL",
     "AWS_ENDPOINT_URL_DYNAMODB",
     "AWS_ENDPOINT_URL_ECS",
+    "AWS_ENDPOINT_URL_ROUTE_53",
     "AWS_ENDPOINT_URL_S3",
     "AWS_ENDPOINT_URL_SQS",
     "SSL_CERT_FILE",
@@ -22,6 +25,17 @@ const OWN: [&str; 7] = [
 /// region is in a partition whose endpoints other roots sign (China).
 pub(crate) fn roots() -> Option<&'static [u8]> {
     roots_with(|name| std::env::var(name).ok())
+}
+
+/// A client of what AWS serves besides its SDKs.
+pub(crate) fn http_client(timeout: Duration) -> Result<reqwest::Client, reqwest::Error> {
+    // reqwest takes the process's TLS provider; installed already is as well.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let mut client = reqwest::Client::builder().timeout(timeout);
+    if let Some(roots) = roots() {
+        client = client.tls_certs_only(reqwest::Certificate::from_pem_bundle(roots)?);
+    }
+    client.build()
 }
 
 fn roots_with(variable: impl Fn(&str) -> Option<String>) -> Option<&'static [u8]> {

@@ -144,6 +144,9 @@ fn print_job(output: &Output, job: &Job) -> Result<(), Failure> {
     }
     field("created", &output::moment(job.created_at.as_deref()))?;
     field("updated", &output::moment(job.updated_at.as_deref()))?;
+    if let Some(trace) = &job.trace_id {
+        field("trace", &output::clean(trace))?;
+    }
     output.warnings(job.warnings.as_deref());
     Ok(())
 }

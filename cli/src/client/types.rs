@@ -20,6 +20,7 @@ pub struct Job {
     pub worker_id: Option<String>,
     pub attempt: Option<u64>,
     pub stats: Option<Stats>,
+    pub trace_id: Option<String>,
     pub created_at: Option<String>,
     pub updated_at: Option<String>,
 }

@@ -102,6 +102,7 @@ async fn serve(args: &UpArgs) -> anyhow::Result<()> {
         queue: queue.clone(),
         launcher: Arc::new(launcher),
         media: MediaStores::open(media_url.as_str(), &[])?,
+        names: None,
         timing: args.timing(),
         max_workers: Some(args.max_workers),
         min_idle: args.min_idle,

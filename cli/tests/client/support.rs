@@ -149,6 +149,7 @@ pub fn streaming_job() -> Value {
                 "bitrate_kbps": 2_560
             }
         },
+        "trace_id": "4bf92f3577b34da6a3ce929d0e0e4736",
         "created_at": "2026-11-22T18:51:33.123Z", "updated_at": "2026-11-22T19:53:40Z", "a_later_field": [1, 2]
     })
 }

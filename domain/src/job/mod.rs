@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 
 use crate::ids::{JobId, StreamKey, WorkerId};
 use crate::spec::Spec;
+use crate::trace::TraceId;
 
 pub use reason::{Reason, ReasonCode};
 pub use stats::{InputStats, Stats, Totals};
@@ -49,12 +50,15 @@ pub struct Job {
     pub failures: u32,
     /// What its finished attempts add up to.
     pub totals: Totals,
-    /// It has ended, but its playlists may still be open: the scheduler ends
-    /// them, and says so.
+    /// It has ended, but its playlists may still be open, or its ingest's name
+    /// there: the scheduler ends them, and says so.
     #[serde(default)]
     pub ending: bool,
     /// Its client wants it gone once it has ended.
     pub deletion: Option<Deletion>,
+    /// The trace of the call that created it.
+    #[serde(default)]
+    pub trace_id: Option<TraceId>,
     /// When it was created.
     pub created_at: Timestamp,
     /// When it last changed.
@@ -197,6 +201,7 @@ impl Job {
             totals: Totals::default(),
             ending: false,
             deletion: None,
+            trace_id: None,
             created_at: now,
             updated_at: now,
         }

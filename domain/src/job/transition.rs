@@ -68,7 +68,8 @@ pub enum Change {
         reason: Option<Reason>,
         /// What the attempt added up to.
         totals: Totals,
-        /// Whether the store has taken the playlists' end.
+        /// Whether the store has taken the playlists' end, and the ingest's
+        /// name is gone.
         playlists_ended: bool,
     },
     /// Worker: the channel can't go on.
@@ -77,7 +78,8 @@ pub enum Change {
         reason: Reason,
         /// What the attempt added up to.
         totals: Totals,
-        /// Whether the store has taken the playlists' end.
+        /// Whether the store has taken the playlists' end, and the ingest's
+        /// name is gone.
         playlists_ended: bool,
     },
     /// Scheduler: the playlists that an ended job had left open are ended.

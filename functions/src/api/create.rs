@@ -4,14 +4,15 @@
 use std::sync::Arc;
 
 use aws::store::{Created, Idempotency, StoreError};
-use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::LOCATION;
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use domain::ids::JobId;
 use domain::job::{Job, JobState};
 use domain::spec::Spec;
+use domain::trace::TraceId;
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
@@ -64,6 +65,7 @@ pub(super) struct CreateParameters {
 pub(super) async fn create(
     State(api): State<Arc<Api>>,
     Parameters(parameters): Parameters<CreateParameters>,
+    Extension(trace): Extension<TraceId>,
     key: IdempotencyKey,
     host: Host,
     Body(body): Body,
@@ -74,7 +76,7 @@ pub(super) async fn create(
             DryRun::of(spec, &api.settings.policy).map_err(|error| Problem::internal(&error))?;
         return Ok(Json(dry_run).into_response());
     }
-    let job = api.create(spec, &key, &body).await?;
+    let job = api.create(spec, trace, &key, &body).await?;
     let location = [(LOCATION, format!("/jobs/{}", job.id))];
     let view = api.view(&job, &host).await?;
     Ok((StatusCode::CREATED, location, Json(view)).into_response())
@@ -105,11 +107,12 @@ pub(super) async fn create(
 pub(super) async fn create_live_job(
     state: State<Arc<Api>>,
     parameters: Parameters<CreateParameters>,
+    trace: Extension<TraceId>,
     key: IdempotencyKey,
     host: Host,
     body: Body,
 ) -> Result<Response, Problem> {
-    create(state, parameters, key, host, body).await
+    create(state, parameters, trace, key, host, body).await
 }
 
 impl Api {
@@ -123,9 +126,18 @@ impl Api {
         Ok(Spec::parse(body, &self.settings.policy)?)
     }
 
-    async fn create(&self, spec: Spec, key: &IdempotencyKey, body: &[u8]) -> Result<Job, Problem> {
+    async fn create(
+        &self,
+        spec: Spec,
+        trace: TraceId,
+        key: &IdempotencyKey,
+        body: &[u8],
+    ) -> Result<Job, Problem> {
         let idempotency = key.with_body(body);
-        let job = Job::new(JobId::generate(), spec, Timestamp::now());
+        let job = Job {
+            trace_id: Some(trace),
+            ..Job::new(JobId::generate(), spec, Timestamp::now())
+        };
         let job = match self.store_new(&job, idempotency.as_ref()).await? {
             Created::New => {
                 tracing::info!(job_id = %job.id, "created");

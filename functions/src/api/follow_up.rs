@@ -1,14 +1,17 @@
-//! What comes after a write: the hint to the scheduler. And after an answer:
-//! the log line.
+//! What goes with a call: its trace. What comes after a write: the hint to the
+//! scheduler. And after an answer: the log line.
 
 use std::time::{Duration, Instant};
 
 use axum::extract::{MatchedPath, Request};
+use axum::http::HeaderMap;
 use axum::middleware::Next;
 use axum::response::Response;
 use domain::job::Job;
 use domain::message::Message;
 use domain::protocol::follow_up;
+use domain::trace::TraceId;
+use tracing::Instrument;
 
 use super::Api;
 
@@ -43,6 +46,28 @@ impl Api {
             tracing::warn!(?message, %error, "a message was lost; the sweep will find its job");
         }
     }
+}
+
+/// The header that Lambda and API Gateway give every call; its trace is the one
+/// that X-Ray shows, so it comes before a client's own.
+const XRAY: &str = "x-amzn-trace-id";
+/// The header of W3C Trace Context.
+const TRACEPARENT: &str = "traceparent";
+
+/// Puts a call's trace on every line that is logged in it: the one it brings,
+/// else a new one.
+pub(super) async fn trace(mut request: Request, next: Next) -> Response {
+    let trace = trace_of(request.headers()).unwrap_or_else(TraceId::generate);
+    let span = tracing::info_span!("request", trace_id = trace.as_str());
+    request.extensions_mut().insert(trace);
+    next.run(request).instrument(span).await
+}
+
+fn trace_of(headers: &HeaderMap) -> Option<TraceId> {
+    let header = |name| headers.get(name)?.to_str().ok();
+    header(XRAY)
+        .and_then(TraceId::from_xray)
+        .or_else(|| header(TRACEPARENT).and_then(TraceId::from_traceparent))
 }
 
 /// One line for each request: the route, never the URL or the body, which may

@@ -117,6 +117,7 @@ pub fn router(api: Api) -> Router {
             Problem::not_found("there is no such path; GET /openapi.json lists them")
         })
         .layer(middleware::from_fn(follow_up::log_request))
+        .layer(middleware::from_fn(follow_up::trace))
         .with_state(Arc::new(api))
 }
 

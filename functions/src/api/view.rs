@@ -3,6 +3,7 @@
 use domain::ids::{JobId, WorkerId};
 use domain::job::{Desired, InputStats, Job, JobState, Reason, Stats};
 use domain::spec::{Source, Spec, Warning, WorkerSize};
+use domain::trace::TraceId;
 use domain::worker::{Booking, Worker, WorkerState};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -40,6 +41,9 @@ pub struct JobView {
     attempt: u64,
     /// What it is doing, in numbers.
     stats: StatsView,
+    /// The trace of the call that created it: in every log line about it.
+    #[schema(required)]
+    trace_id: Option<TraceId>,
     /// When it was created.
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
@@ -153,6 +157,7 @@ impl JobView {
             worker_id: job.worker_id.clone(),
             attempt: job.attempt,
             stats: StatsView::new(job, worker, now),
+            trace_id: job.trace_id.clone(),
             created_at: job.created_at,
             updated_at: job.updated_at,
         })

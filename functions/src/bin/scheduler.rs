@@ -5,6 +5,7 @@ use std::sync::Arc;
 use aws::environment::{EnvironmentError, names, optional, parsed, required, sdk_config, timing};
 use aws::launcher::{EcsLauncher, EcsSettings};
 use aws::media::MediaStores;
+use aws::names::{IngestNames, IngestZone};
 use aws::queue::SqsQueue;
 use aws::store::{Store, TableNames};
 use aws::telemetry::{self, LogFormat};
@@ -20,6 +21,7 @@ struct Config {
     queue_url: String,
     store_url: String,
     buckets: Vec<String>,
+    zone: Option<IngestZone>,
     timing: Timing,
     max_workers: Option<u64>,
     min_idle: u64,
@@ -35,6 +37,7 @@ impl Config {
             queue_url: required("EZLIVE_QUEUE_URL")?,
             store_url: required("EZLIVE_STORE")?,
             buckets: names("EZLIVE_BUCKETS"),
+            zone: IngestZone::from_environment()?,
             timing: timing()?,
             max_workers: (max_workers > 0).then_some(max_workers),
             min_idle: parsed("EZLIVE_MIN_IDLE", 0)?,
@@ -80,6 +83,10 @@ async fn main() -> Result<(), Error> {
         )),
         launcher: Arc::new(EcsLauncher::new(&sdk, config.ecs)),
         media: MediaStores::open(&config.store_url, &config.buckets)?,
+        names: config
+            .zone
+            .map(|zone| IngestNames::new(&sdk, zone))
+            .transpose()?,
         timing: config.timing,
         max_workers: config.max_workers,
         min_idle: config.min_idle,

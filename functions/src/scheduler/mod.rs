@@ -17,10 +17,11 @@ use std::time::Duration;
 
 use aws::launcher::WorkerLauncher;
 use aws::media::MediaStores;
+use aws::names::IngestNames;
 use aws::queue::{JobQueue, QueueError};
-use aws::store::{CommitError, Store, StoreError, WorkerChange};
+use aws::store::{CommitError, Store, StoreError, StoredJob, WorkerChange};
 use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
-use domain::ids::WorkerId;
+use domain::ids::{JobId, WorkerId};
 use domain::job::{Change, IllegalChange, Job, Transition};
 use domain::message::Message;
 use domain::protocol::Timing;
@@ -28,6 +29,8 @@ use domain::spec::WorkerSize;
 use jiff::Timestamp;
 use place::Try;
 use thiserror::Error;
+use tracing::field::Empty;
+use tracing::{Instrument, Span};
 
 /// The scheduler and what it works with.
 pub struct Scheduler {
@@ -39,6 +42,8 @@ pub struct Scheduler {
     pub launcher: Arc<dyn WorkerLauncher>,
     /// Where channels are published.
     pub media: MediaStores,
+    /// The names of ingests, where the operator has a zone.
+    pub names: Option<IngestNames>,
     /// The protocol's times.
     pub timing: Timing,
     /// How many workers there may be; `None`: no limit.
@@ -99,10 +104,10 @@ impl Scheduler {
     /// Takes a batch from the queue and names the messages that failed, as
     /// SQS wants it (`ReportBatchItemFailures`).
     pub async fn handle(&self, event: SqsEvent) -> SqsBatchResponse {
-        let taken = event
-            .records
-            .into_iter()
-            .map(|message| self.take_one(message));
+        let taken = event.records.into_iter().map(|message| {
+            let span = tracing::info_span!("message", trace_id = Empty);
+            self.take_one(message).instrument(span)
+        });
         let failed = futures::future::join_all(taken).await.into_iter().flatten();
         let mut response = SqsBatchResponse::default();
         response.batch_item_failures = failed
@@ -165,6 +170,16 @@ impl Scheduler {
         }
     }
 
+    /// Reads the job that a message is about: its trace is on every line about
+    /// that message from here on.
+    async fn job(&self, id: &JobId) -> Result<Option<StoredJob>, StoreError> {
+        let stored = self.store.job(id).await?;
+        if let Some(stored) = &stored {
+            trace(Span::current(), &stored.job);
+        }
+        Ok(stored)
+    }
+
     /// The size of worker that a job is placed on.
     fn size_for(&self, job: &Job) -> WorkerSize {
         self.one_size.unwrap_or_else(|| job.spec.worker_size())
@@ -195,6 +210,17 @@ impl Scheduler {
     async fn send(&self, message: Message, delay: Duration) -> Result<(), Failure> {
         Ok(self.queue.send(&message, delay).await?)
     }
+}
+
+/// The field of log lines that has a job's trace.
+const TRACE_ID: &str = "trace_id";
+
+/// Puts a job's trace on the lines that are logged in a span.
+fn trace(span: Span, job: &Job) -> Span {
+    if let Some(trace) = &job.trace_id {
+        span.record(TRACE_ID, trace.as_str());
+    }
+    span
 }
 
 /// The transition a change makes of a job, now.

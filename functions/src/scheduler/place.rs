@@ -44,7 +44,7 @@ enum Booked {
 
 impl Scheduler {
     pub(super) async fn schedule(&self, id: &JobId, tried: Try<'_>) -> Result<(), Failure> {
-        let Some(stored) = self.store.job(id).await? else {
+        let Some(stored) = self.job(id).await? else {
             return Ok(());
         };
         let job = &stored.job;
@@ -188,6 +188,10 @@ impl Scheduler {
         self.start_watch(job).await?;
         match self.launcher.launch(&worker.id, worker.size).await {
             Ok(task) => match self.store.note_task(&worker.id, &task).await {
+                Ok(()) => {
+                    tracing::info!(job_id = %job.id, attempt = job.attempt, worker_id = %worker.id, task, "launched a worker");
+                    Ok(())
+                }
                 // Given up meanwhile: it must not stay.
                 Err(StoreError::Conflict) => {
                     let closed = Worker {
@@ -199,7 +203,7 @@ impl Scheduler {
                         .await
                         .map_err(|e| Failure::Retry(e.to_string()))
                 }
-                noted => Ok(noted?),
+                Err(error) => Err(error.into()),
             },
             Err(error) => {
                 let code = match error {

@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use aws::media::ChannelError;
+use aws::names::NameError;
 use aws::store::{CommitError, WorkerChange};
 use domain::ids::JobId;
 use domain::job::{Change, Job};
 use domain::message::Message;
 use domain::protocol::{OnDelete, OnStopBy, on_delete, on_stop_by, playlists_are_to_end};
+use domain::spec::Source;
 use domain::worker::WorkerState;
 use jiff::Timestamp;
 
@@ -19,7 +21,7 @@ const DELETE_PAUSE: Duration = Duration::from_secs(1);
 
 impl Scheduler {
     pub(super) async fn stop_by(&self, id: &JobId, attempt: u64) -> Result<(), Failure> {
-        let job = self.store.job(id).await?.map(|stored| stored.job);
+        let job = self.job(id).await?.map(|stored| stored.job);
         match (on_stop_by(job.as_ref(), attempt), job) {
             (OnStopBy::Force, Some(job)) => self.force_stop(&job).await,
             (OnStopBy::EndPlaylists, Some(job)) => self.end_playlists(&job).await,
@@ -48,12 +50,26 @@ impl Scheduler {
         self.end_playlists(&stopped.job).await
     }
 
-    /// Ends the playlists of an ended job, where its worker has not, and notes
-    /// that it is done. What can't be done now the next sweep asks for again.
+    /// Takes the name of an ended job's ingest away: no worker has it any more.
+    async fn release_name(&self, job: &Job) -> Result<(), Failure> {
+        let pushed = matches!(job.spec.input.source, Source::Push { .. });
+        let Some(names) = self.names.as_ref().filter(|_| pushed) else {
+            return Ok(());
+        };
+        match names.release(&job.id, job.attempt).await {
+            // A later attempt has it.
+            Ok(()) | Err(NameError::Fenced { .. }) => Ok(()),
+            Err(error @ NameError::Retry(_)) => Err(Failure::Retry(error.to_string())),
+        }
+    }
+
+    /// Ends the playlists of an ended job, where its worker has not, takes its
+    /// name away, and notes that it is done. What can't be done now the next sweep asks for again.
     pub(super) async fn end_playlists(&self, job: &Job) -> Result<(), Failure> {
         if !playlists_are_to_end(job) {
             return Ok(());
         }
+        let released = self.release_name(job).await;
         match self.end_channel(job).await {
             // A higher attempt or a deletion has them: they are not ours to end.
             Ok(()) | Err(ChannelError::Fenced { .. } | ChannelError::Deleted) => {}
@@ -65,6 +81,10 @@ impl Scheduler {
                 tracing::warn!(job_id = %job.id, %error, "playlists not ended yet");
                 return Ok(());
             }
+        }
+        if let Err(failure) = released {
+            tracing::warn!(job_id = %job.id, %failure, "the ingest's name is still there");
+            return Ok(());
         }
         let ended = transition(job, Change::EndPlaylists)?;
         match self.store.commit(&ended, WorkerChange::None).await {
@@ -80,7 +100,7 @@ impl Scheduler {
     }
 
     pub(super) async fn delete(&self, id: &JobId) -> Result<(), Failure> {
-        let job = self.store.job(id).await?.map(|stored| stored.job);
+        let job = self.job(id).await?.map(|stored| stored.job);
         let decision = on_delete(job.as_ref());
         let Some(job) = job else { return Ok(()) };
         match decision {
@@ -90,20 +110,24 @@ impl Scheduler {
                 return self.send(Message::Delete { job: id.clone() }, pause).await;
             }
             OnDelete::RemoveMedia => {
+                self.release_name(&job).await?;
                 let media = self.media.of(&job.spec);
                 aws::media::delete_media(media, id, job.attempt, &Timestamp::now)
                     .await
                     .map_err(|error| Failure::Retry(error.to_string()))?;
             }
-            OnDelete::EndPlaylists => match self.end_channel(&job).await {
-                Err(error @ ChannelError::Retry(_)) => {
-                    return Err(Failure::Retry(error.to_string()));
+            OnDelete::EndPlaylists => {
+                self.release_name(&job).await?;
+                match self.end_channel(&job).await {
+                    Err(error @ ChannelError::Retry(_)) => {
+                        return Err(Failure::Retry(error.to_string()));
+                    }
+                    Err(ChannelError::Corrupt(fault)) => {
+                        tracing::error!(job_id = %job.id, %fault, "poison: playlists can't be ended");
+                    }
+                    Ok(()) | Err(ChannelError::Fenced { .. } | ChannelError::Deleted) => {}
                 }
-                Err(ChannelError::Corrupt(fault)) => {
-                    tracing::error!(job_id = %job.id, %fault, "poison: playlists can't be ended");
-                }
-                Ok(()) | Err(ChannelError::Fenced { .. } | ChannelError::Deleted) => {}
-            },
+            }
             OnDelete::Remove => {}
         }
         Ok(self.store.delete_job(&job).await?)

@@ -12,8 +12,10 @@ use domain::protocol::{OnSweepJob, OnSweepWorker, on_sweep_job, on_sweep_worker}
 use domain::worker::{Booking, Worker};
 use futures::StreamExt;
 use jiff::Timestamp;
+use tracing::Instrument;
+use tracing::field::Empty;
 
-use super::{Failure, Scheduler};
+use super::{Failure, Scheduler, trace};
 
 /// Records of a page: each costs two or three calls, so a page takes a second
 /// or so.
@@ -60,7 +62,11 @@ impl Scheduler {
         let page = self.store.jobs(&JobState::LIVE, PAGE, before).await?;
         let next = page.next.map(|before| SweepPage::Jobs { before });
         self.send_next(next).await?;
-        each(page.jobs, |job| self.sweep_job(job.id)).await;
+        each(page.jobs, |job| {
+            let span = trace(tracing::info_span!("job", trace_id = Empty), &job);
+            self.sweep_job(job.id).instrument(span)
+        })
+        .await;
         Ok(())
     }
 

@@ -15,7 +15,7 @@ use super::{Failure, Scheduler, transition};
 impl Scheduler {
     /// A look, brought by the message with this id.
     pub(super) async fn watch(&self, watch: &Watch, message: &str) -> Result<(), Failure> {
-        let Some(stored) = self.store.job(&watch.job).await? else {
+        let Some(stored) = self.job(&watch.job).await? else {
             return Ok(());
         };
         // A closed one has left already: there is nothing to end or to close.
@@ -79,7 +79,7 @@ impl Scheduler {
             return Ok(());
         };
         let job = match &worker.booking {
-            Some(booking) => self.store.job(&booking.job).await?,
+            Some(booking) => self.job(&booking.job).await?,
             None => None,
         };
         let job = job.map(|stored| stored.job);

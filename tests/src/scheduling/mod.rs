@@ -110,6 +110,7 @@ impl Rush {
                 queue: queue.clone(),
                 launcher: launcher.clone(),
                 media: MediaStores::open(&folder, &[])?,
+                names: None,
                 timing: Timing::default(),
                 max_workers: None,
                 min_idle: self.min_idle,

@@ -9,6 +9,7 @@ mod pull;
 mod reconnect;
 mod restart;
 mod standby;
+mod tracing;
 mod tracks;
 
 use serde_json::Value;

@@ -196,6 +196,7 @@ fn live(ground: &Ground, id: WorkerId, hand: &Hand, delay: Duration, life: Life)
             .database
             .store(dice("database"), hand.weather.clone()),
         media: ground.shore.view(dice("media"), hand.weather.clone()),
+        naming: None,
         draining: hand.leaving.child_token(),
         leaving: hand.leaving.clone(),
         alive: Alive::default(),
@@ -230,6 +231,7 @@ fn config(ground: &Ground, id: WorkerId) -> WorkerConfig {
         rtmp_address: IpAddr::V4(Ipv4Addr::LOCALHOST),
         rtmp_ports: ground.rtmp_ports.clone(),
         ingest_host: "127.0.0.1".to_owned(),
+        zone: None,
         timing: ground.timing,
         idle_timeout: ground.idle_timeout,
         policy: ground.policy.clone(),

@@ -140,6 +140,7 @@ impl World {
                 queue: Arc::new(post.of(Dice::new(seed, &format!("{who} post")))),
                 launcher: fleet.clone(),
                 media: shore.view_of_scheduler(Dice::new(seed, &format!("{who} media")), weather),
+                names: None,
                 timing: TIMING,
                 max_workers: Some(max_workers),
                 min_idle,

@@ -22,13 +22,15 @@ mod source;
 use std::time::Duration;
 
 use aws::store::WorkerChange;
-use domain::job::{Change, Reason, Stats, Totals};
+use domain::job::{Change, Job, Reason, Stats, Totals};
 use domain::protocol::Assignment;
+use domain::spec::Source;
 use domain::worker::Booking;
 use tokio::sync::watch;
-use tracing::Instrument;
+use tracing::{Instrument, Span};
 
 use crate::fleet::Member;
+use crate::naming::{Holder, Naming};
 use crate::publisher::{self, Publisher};
 use beat::{Beat, Orders, Pulse};
 use drain::Departure;
@@ -69,6 +71,9 @@ pub async fn serve(member: &Member, booking: Booking) -> After {
             return After::Leave;
         }
     };
+    if let Some(trace) = &job.trace_id {
+        Span::current().record("trace_id", trace.as_str());
+    }
     tracing::info!("serving");
     let (stats, stats_seen) = watch::channel(Stats::default());
     let (orders, orders_seen) = watch::channel(Orders {
@@ -114,8 +119,10 @@ pub async fn serve(member: &Member, booking: Booking) -> After {
     let (outcome, tail) = session.run(&mut publisher).await;
     tracing::info!(?outcome, "the attempt is over");
     let totals = stats_seen.borrow().totals;
+    let name = member.naming.clone().filter(|_| is_pushed(&job));
     let end = End {
         member,
+        name,
         publisher,
         booking,
         totals,
@@ -226,6 +233,8 @@ async fn free_from_gone_booking(member: &Member, booking: Booking) -> After {
 /// What is needed to end an attempt.
 struct End<'a> {
     member: &'a Member,
+    /// What has named its ingest.
+    name: Option<Naming>,
     publisher: Publisher,
     booking: Booking,
     totals: Totals,
@@ -240,6 +249,10 @@ impl End<'_> {
         let timing = self.member.config.timing;
         let worker = self.member.config.id.clone();
         let booking = self.booking;
+        let holder = Holder {
+            job: booking.job.clone(),
+            attempt: booking.attempt,
+        };
         let close = WorkerChange::Close {
             worker: worker.clone(),
             seen_beat: None,
@@ -261,7 +274,11 @@ impl End<'_> {
                     None => PUBLISH_ALL,
                     Some(_) => PUBLISH_END,
                 };
-                let playlists_ended = end_playlists(self.publisher, timing.paced(patience)).await;
+                let (playlists, name) = tokio::join!(
+                    end_playlists(self.publisher, timing.paced(patience)),
+                    release(self.name, &holder)
+                );
+                let playlists_ended = playlists && name;
                 let change = Change::Finish {
                     reason,
                     totals,
@@ -270,8 +287,11 @@ impl End<'_> {
                 Some(Ending::Written(change, free))
             }
             Outcome::Failed { reason } => {
-                let playlists_ended =
-                    end_playlists(self.publisher, timing.paced(PUBLISH_END)).await;
+                let (playlists, name) = tokio::join!(
+                    end_playlists(self.publisher, timing.paced(PUBLISH_END)),
+                    release(self.name, &holder)
+                );
+                let playlists_ended = playlists && name;
                 let change = Change::Fail {
                     reason,
                     totals,
@@ -300,6 +320,19 @@ pub(crate) async fn end_playlists(publisher: Publisher, patience: Duration) -> b
     publisher.end();
     let end = publish_the_rest(publisher, patience).await;
     matches!(end, Some(publisher::Outcome::Ended))
+}
+
+fn is_pushed(job: &Job) -> bool {
+    matches!(job.spec.input.source, Source::Push { .. })
+}
+
+/// Takes the ingest's name away; whether there is none any more. What is left
+/// is the scheduler's to do, with the playlists.
+async fn release(name: Option<Naming>, holder: &Holder) -> bool {
+    match name {
+        Some(naming) => naming.release(holder).await,
+        None => true,
+    }
 }
 
 /// Waits until the publisher has ended as it was told to; then how it did.

@@ -5,9 +5,11 @@ use domain::ids::WorkerId;
 use domain::job::Change;
 use domain::protocol::Timing;
 use domain::worker::Booking;
+use futures::future::BoxFuture;
 use jiff::Timestamp;
 use thiserror::Error;
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 /// Pauses between tries are short: the beat ends the attempt when it takes
@@ -103,8 +105,18 @@ impl Reporter {
     /// Writes changes in the order they are told, beside the attempt's loop.
     pub fn spawn(self) -> Reporting {
         let (sender, mut changes) = mpsc::unbounded_channel();
+        let ending = CancellationToken::new();
+        let ends = ending.clone();
         let reporting = async move {
             while let Some(change) = changes.recv().await {
+                let change = match change {
+                    Told::Now(change) => change,
+                    Told::Later(change) => match ends.run_until_cancelled(change).await {
+                        Some(change) => change,
+                        // What was to come of it comes too late.
+                        None => continue,
+                    },
+                };
                 if self.report(change, WorkerChange::None).await.is_err() {
                     return;
                 }
@@ -113,30 +125,51 @@ impl Reporter {
         let task = tokio::spawn(reporting.in_current_span());
         Reporting {
             changes: Some(sender),
+            ending,
             task,
         }
     }
 }
 
+/// What a reporter is told.
+enum Told {
+    Now(Change),
+    /// A change that is to come; those after it wait for it.
+    Later(BoxFuture<'static, Change>),
+}
+
 /// A reporter at work. Dropped, it stops at once.
 pub struct Reporting {
-    changes: Option<mpsc::UnboundedSender<Change>>,
+    changes: Option<mpsc::UnboundedSender<Told>>,
+    /// Nothing is waited for any more.
+    ending: CancellationToken,
     task: tokio::task::JoinHandle<()>,
 }
 
 impl Reporting {
     /// Has a change written after those before it.
     pub fn tell(&self, change: Change) {
+        self.send(Told::Now(change));
+    }
+
+    /// The same for a change that is to come.
+    pub fn tell_later(&self, change: BoxFuture<'static, Change>) {
+        self.send(Told::Later(change));
+    }
+
+    fn send(&self, told: Told) {
         if let Some(changes) = &self.changes {
             // Its task ends early only when the job is another's, which the
             // beat tells too.
-            let _ = changes.send(change);
+            let _ = changes.send(told);
         }
     }
 
-    /// Waits until all is written, or the job is another's.
+    /// Waits until all is written but what is still to come, or the job is
+    /// another's.
     pub async fn drain(mut self) {
         self.changes = None;
+        self.ending.cancel();
         // A panic in it has been printed.
         let _ = (&mut self.task).await;
     }

@@ -34,11 +34,29 @@ pub enum Source {
 pub struct Tags {
     /// What comes, over however many connections.
     pub events: mpsc::Receiver<Event>,
-    /// Where to push; `None` where we pull.
-    pub ingest: Option<Ingest>,
+    /// Where it listens; `None` where we pull.
+    listening: Option<Listening>,
     /// What the source can't do without help from a person.
     pub trouble: watch::Receiver<Option<Reason>>,
     _serving: Serving,
+}
+
+/// Where publishers are listened for.
+#[derive(Debug, Clone)]
+pub struct Listening {
+    port: u16,
+    app: String,
+}
+
+impl Listening {
+    /// What publishers are told, who reach this worker at this host.
+    pub fn ingest(&self, host: &str) -> Ingest {
+        Ingest {
+            protocol: "rtmp".to_owned(),
+            url: format!("rtmp://{host}:{}/{}", self.port, self.app),
+            port: self.port,
+        }
+    }
 }
 
 enum Serving {
@@ -73,10 +91,10 @@ impl Source {
         }
     }
 
-    /// Where to push to, where that is how the input comes.
-    pub fn ingest(&self) -> Option<Ingest> {
+    /// Where it listens, where that is how the input comes.
+    pub fn listening(&self) -> Option<Listening> {
         match self {
-            Self::Tags(tags) => tags.ingest.clone(),
+            Self::Tags(tags) => tags.listening.clone(),
             Self::Url(_) => None,
         }
     }
@@ -114,16 +132,12 @@ async fn listen(
         .local_addr()
         .map_err(|error| reason(ReasonCode::NoIngestPort, error.to_string()))?
         .port();
-    let ingest = Ingest {
-        protocol: "rtmp".to_owned(),
-        url: format!("rtmp://{}:{port}/{}", config.ingest_host, url.app),
-        port,
-    };
+    let app = url.app.clone();
     let (server, events) = RtmpServer::start(listener, key, Limits::default());
     let (_, trouble) = watch::channel(None);
     Ok(Source::Tags(Tags {
         events,
-        ingest: Some(ingest),
+        listening: Some(Listening { port, app }),
         trouble,
         _serving: Serving::Push { _server: server },
     }))
@@ -166,7 +180,7 @@ fn play(url: PullUrl, config: &WorkerConfig) -> Tags {
     let task = tokio::spawn(playing.in_current_span());
     Tags {
         events,
-        ingest: None,
+        listening: None,
         trouble,
         _serving: Serving::Pull(task.abort_handle()),
     }

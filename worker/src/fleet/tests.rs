@@ -41,6 +41,7 @@ impl Fleet {
                 config: config(worker.id, &database, &media),
                 store: store.clone(),
                 media: MediaStores::open(&media_url(&media), &[]).unwrap(),
+                naming: None,
                 draining: leaving.child_token(),
                 leaving,
                 alive: Alive::default(),
@@ -72,6 +73,7 @@ fn config(id: WorkerId, database: &TestDatabase, media: &TempDir) -> WorkerConfi
         rtmp_address: Ipv4Addr::LOCALHOST.into(),
         rtmp_ports: 1935..=1935,
         ingest_host: "127.0.0.1".to_owned(),
+        zone: None,
         timing: Timing::default(),
         idle_timeout: Duration::ZERO,
         policy: OperatorPolicy::default(),
@@ -85,16 +87,18 @@ fn config(id: WorkerId, database: &TestDatabase, media: &TempDir) -> WorkerConfi
 async fn workers_that_leave_at_once_leave_enough_behind() {
     for min_idle in 0..=3 {
         let fleet = Fleet::of(4, min_idle).await;
-        let mut asking: Vec<&Member> = fleet.members.iter().collect();
-        while !asking.is_empty() {
-            let asked = join_all(asking.iter().map(|member| member.leave_if_spare())).await;
-            let told = asked.into_iter().map(Result::unwrap);
-            asking = told
-                .zip(asking)
-                .filter(|(spare, _)| matches!(spare, Spare::Unclear))
-                .map(|(_, member)| member)
-                .collect();
+        let mut open: Vec<&Member> = fleet.members.iter().collect();
+        loop {
+            let asked = join_all(open.iter().map(|member| member.leave_if_spare())).await;
+            let told: Vec<Spare> = asked.into_iter().map(Result::unwrap).collect();
             assert!(fleet.idle().await as u64 >= min_idle);
+            // One that was kept as it saw another leave asks again, too.
+            if told.iter().all(|spare| matches!(spare, Spare::Kept)) {
+                break;
+            }
+            let told = told.into_iter().zip(open);
+            let stay = told.filter(|(spare, _)| !matches!(spare, Spare::Left));
+            open = stay.map(|(_, member)| member).collect();
         }
         assert_eq!(fleet.idle().await as u64, min_idle);
     }

@@ -187,3 +187,48 @@ async fn of_many_requests_at_once_with_one_key_one_creates_the_job() {
     let listed = api.get("/jobs").await.json();
     assert_eq!(listed["jobs"].as_array().unwrap().len(), 1);
 }
+
+#[tokio::test]
+async fn a_job_is_part_of_the_trace_that_its_call_brings() {
+    const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+    let harness = Harness::start().await;
+    let parent = (
+        "traceparent",
+        "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+    );
+    let xray = (
+        "x-amzn-trace-id",
+        "Root=1-4bf92f35-77b34da6a3ce929d0e0e4736;Sampled=1",
+    );
+    let other = (
+        "traceparent",
+        "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+    );
+    let unreadable = ("x-amzn-trace-id", "Root=1-<script>");
+    for headers in [
+        &[parent][..],
+        &[xray],
+        &[other, xray],
+        &[unreadable, parent],
+    ] {
+        let created = harness
+            .call_with(Method::POST, "/jobs", headers, SAMPLE)
+            .await;
+        assert_eq!(created.json()["trace_id"], TRACE, "{headers:?}");
+        let stored = harness
+            .api
+            .store
+            .job(&created.job())
+            .await
+            .unwrap()
+            .unwrap();
+        assert_eq!(stored.job.trace_id.unwrap().as_str(), TRACE);
+    }
+    let ids: BTreeSet<String> = [
+        harness.post("/jobs", SAMPLE).await,
+        harness.post("/createLiveJob", SAMPLE).await,
+    ]
+    .map(|created| created.json()["trace_id"].as_str().unwrap().to_owned())
+    .into();
+    assert_eq!(ids.len(), 2, "each call without a trace has one of its own");
+}

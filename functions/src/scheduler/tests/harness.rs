@@ -115,6 +115,7 @@ impl World {
             queue: queue.clone(),
             launcher: launcher.clone(),
             media: MediaStores::open(&folder, &[]).unwrap(),
+            names: None,
             timing: Timing::default(),
             max_workers,
             min_idle,

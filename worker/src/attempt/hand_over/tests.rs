@@ -197,3 +197,29 @@ async fn a_stop_in_the_same_moment_wins() {
         assert!(scene.has_left().await);
     }
 }
+
+/// An ingest whose name is still on its way holds up what comes after it, but
+/// not the attempt's end.
+#[tokio::test]
+async fn what_is_to_come_is_told_in_its_turn_and_not_waited_for_at_the_end() {
+    let scene = Scene::set().await;
+    let reporting = scene.reporter.clone().spawn();
+    let (there, seen) = tokio::sync::oneshot::channel();
+    let listens = async move {
+        let () = seen.await.unwrap();
+        Change::Listen { ingest: None }
+    };
+    reporting.tell_later(Box::pin(listens));
+    reporting.tell(Change::StartInput);
+    tokio::task::yield_now().await;
+    assert_eq!(scene.job().await.state, JobState::Assigned);
+    there.send(()).unwrap();
+    while scene.job().await.state != JobState::Streaming {
+        tokio::task::yield_now().await;
+    }
+
+    reporting.tell_later(Box::pin(std::future::pending()));
+    reporting.tell(Change::Pause);
+    reporting.drain().await;
+    assert_eq!(scene.job().await.state, JobState::Paused);
+}

@@ -31,6 +31,7 @@ use crate::ingest::meter::{Meter, Received};
 use crate::ingest::pull::Prepared;
 use crate::ingest::pull::probe::Probed;
 use crate::ingest::sniff::Opening;
+use crate::naming::Pointing;
 use crate::publisher::{Outcome as PublisherEnd, Publisher};
 use pressure::Pressure;
 
@@ -54,6 +55,7 @@ pub struct Tail {
     run: Option<ActiveRun>,
     finishing: Option<Finishing>,
     reporting: Reporting,
+    pointing: Option<Pointing>,
 }
 
 impl Tail {
@@ -65,6 +67,9 @@ impl Tail {
             runs::note_end(&finishing.await);
         }
         self.reporting.drain().await;
+        if let Some(pointing) = self.pointing {
+            pointing.stop().await;
+        }
     }
 }
 
@@ -107,6 +112,8 @@ pub struct Session<'a> {
     pulse: Pulse,
     stats: watch::Sender<Stats>,
     reporting: Reporting,
+    /// The ingest's name, on its way here.
+    pointing: Option<Pointing>,
     key: watch::Sender<StreamKey>,
     told: Told,
     /// The record waits to be told of the pause.
@@ -175,6 +182,7 @@ impl<'a> Session<'a> {
             pulse,
             stats,
             reporting,
+            pointing: None,
             key,
             told: Told::Nothing,
             pause_to_tell: false,
@@ -218,6 +226,7 @@ impl<'a> Session<'a> {
             run: self.run,
             finishing: self.finishing,
             reporting: self.reporting,
+            pointing: self.pointing,
         };
         (outcome, tail)
     }

@@ -4,25 +4,51 @@ use std::time::Duration;
 
 use domain::job::{Change, InputStats, Reason, ReasonCode, Stats};
 use domain::protocol::Assignment;
+use futures::FutureExt;
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
 use super::{Outcome, Session, Told};
 use crate::attempt::connection::Connection;
 use crate::attempt::drain::Departure;
-use crate::attempt::source::Source;
+use crate::attempt::source::{Listening, Source};
+use crate::naming::{Holder, Naming};
 use crate::publisher::{Outcome as PublisherEnd, Publisher, Status};
 
 impl Session<'_> {
     /// Ready for input.
     pub(super) fn listen(&mut self, source: &Source) {
-        let ingest = source.ingest();
+        self.without_input_since = Instant::now();
+        self.last_trouble = None;
+        let listening = source.listening();
+        let host = &self.member.config.ingest_host;
+        let ingest = listening.as_ref().map(|listening| listening.ingest(host));
         if let Some(ingest) = &ingest {
             tracing::info!(url = ingest.url, "listening");
         }
-        self.without_input_since = Instant::now();
-        self.last_trouble = None;
-        self.tell(Change::Listen { ingest }, Told::Running);
+        match listening.zip(self.member.naming.as_ref()) {
+            Some((listening, naming)) => self.tell_by_name(listening, naming),
+            None => self.tell(Change::Listen { ingest }, Told::Running),
+        }
+    }
+
+    /// Tells the record of the ingest once its name leads here.
+    fn tell_by_name(&mut self, listening: Listening, naming: &Naming) {
+        let holder = Holder {
+            job: self.job.id.clone(),
+            attempt: self.job.attempt,
+        };
+        let (pointing, there) = naming.point(holder);
+        self.pointing = Some(pointing);
+        self.told = Told::Running;
+        let address = self.member.config.ingest_host.clone();
+        let told = async move {
+            let ingest = there.ingest(|host| listening.ingest(host), &address).await;
+            Change::Listen {
+                ingest: Some(ingest),
+            }
+        };
+        self.reporting.tell_later(told.boxed());
     }
 
     pub(super) fn take_orders(&mut self, source: &Source) -> Option<Outcome> {
