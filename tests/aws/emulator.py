@@ -79,6 +79,8 @@ class Emulator:
             "LOG_LEVEL": os.environ.get("MINISTACK_LOG", "INFO"),
             "AWS_REGION": REGION,
             "AWS_EC2_METADATA_DISABLED": "true",
+            # It unpacks functions into the temporary folder and leaves them.
+            "TMPDIR": str(self.folder),
         }
         ministack = Path(sys.executable).parent / "ministack"
         self._start("ministack", [str(ministack)], environment)

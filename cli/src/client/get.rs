@@ -166,13 +166,20 @@ pub fn print_playback(output: &Output, job: &Job) -> Result<(), Failure> {
 }
 
 fn print_stats(output: &Output, stats: &Stats) -> Result<(), Failure> {
-    if let Some(input) = stats
+    let taken = stats
+        .bytes_ingested
+        .filter(|&bytes| bytes > 0)
+        .map(|bytes| format!("{} taken", output::bytes(bytes)));
+    let input: Vec<String> = stats
         .input
         .as_ref()
         .map(describe_input)
         .filter(|input| !input.is_empty())
-    {
-        output.line(&format!("input     {input}"))?;
+        .into_iter()
+        .chain(taken)
+        .collect();
+    if !input.is_empty() {
+        output.line(&format!("input     {}", input.join(" · ")))?;
     }
     let parts = [
         stats.fps.map(|fps| format!("{fps:.1} fps")),

@@ -108,7 +108,10 @@ pub struct DeleteArgs {
 /// What the API says.
 pub async fn delete(api: &ApiClient, output: &Output, args: &DeleteArgs) -> Result<(), Failure> {
     let id = resolve::job(api, &args.job).await?;
-    let answer = api.delete(&id, args.force, args.media).await?;
+    let answer = api
+        .delete(&id, args.force, args.media)
+        .await
+        .map_err(in_flags)?;
     if output.json {
         let gone = serde_json::json!({ "id": id, "deleted": true });
         return output.document(if answer.pending { &answer.json } else { &gone });
@@ -119,4 +122,17 @@ pub async fn delete(api: &ApiClient, output: &Output, args: &DeleteArgs) -> Resu
         "deleted"
     };
     output.line(&format!("{id}  {what}"))
+}
+
+/// A refusal whose remedy is the command's flag, not the API's parameter.
+fn in_flags(failure: Failure) -> Failure {
+    match failure {
+        Failure::Refused(mut problem) => {
+            problem.detail = problem
+                .detail
+                .map(|detail| detail.replace("?force=true", "--force"));
+            Failure::Refused(problem)
+        }
+        other => other,
+    }
 }

@@ -208,6 +208,21 @@ pub fn duration(seconds: f64) -> String {
     format!("{hours:.0}:{minutes:02.0}:{:02.0}", seconds % 60.0)
 }
 
+/// Bytes as `12.3 MB`: decimal units, as bitrates are.
+pub fn bytes(bytes: u64) -> String {
+    let units = [("GB", 1_000_000_000), ("MB", 1_000_000), ("kB", 1_000)];
+    units
+        .into_iter()
+        .find(|&(_, size)| bytes >= size)
+        .map_or_else(
+            || format!("{bytes} B"),
+            |(unit, size)| {
+                let tenths = u128::from(bytes) * 10 / u128::from(size);
+                format!("{}.{} {unit}", tenths / 10, tenths % 10)
+            },
+        )
+}
+
 /// How a job is doing, on one line.
 pub fn status_line(job: &Job) -> String {
     let mut parts = vec![job.state.clone()];

@@ -76,7 +76,7 @@ async fn what_is_no_json_is_not_sent() {
 #[tokio::test]
 async fn a_refused_spec_is_a_list_of_faults() {
     let refusal = json!({
-        "type": "about:blank", "title": "The spec has 2 faults", "status": 422, "detail": null,
+        "type": "about:blank", "title": "The spec is not valid", "status": 422, "detail": "it has 2 faults",
         "errors": [
             { "pointer": "/Output/Video_outputs/0/Framerate", "detail": "at most 60" },
             { "pointer": "", "detail": "\u{1b}[2Jno control characters reach the terminal" },
@@ -300,7 +300,11 @@ async fn delete_says_what_the_api_does() {
     let api = MockApi::start(|seen| match seen.call.as_str() {
         call if call.ends_with("?force=true&media=true") => (202, job_in("stopping")),
         call if call.contains("force") => (204, Value::Null),
-        _ => problem(409, "The job is live", "stop it first, or give force=true"),
+        _ => problem(
+            409,
+            "The job is live",
+            "stop it first, or delete it with ?force=true",
+        ),
     })
     .await;
     insta::assert_snapshot!(run(&api.url, &["delete", JOB]).await.shown());

@@ -59,7 +59,7 @@ pub(super) struct CreateParameters {
         (status = 409, description = "The idempotency key was used before", body = Problem, content_type = PROBLEM_JSON),
         (status = 408, description = "The body did not come in time", body = Problem, content_type = PROBLEM_JSON),
         (status = 413, description = "The body is too large", body = Problem, content_type = PROBLEM_JSON),
-        (status = 422, description = "The spec has faults: all of them, each with a JSON pointer", body = Problem, content_type = PROBLEM_JSON),
+        (status = 422, description = "The spec is not valid: all its faults, each with a JSON pointer", body = Problem, content_type = PROBLEM_JSON),
     )
 )]
 pub(super) async fn create(
@@ -101,7 +101,7 @@ pub(super) async fn create(
         (status = 409, description = "The idempotency key was used before", body = Problem, content_type = PROBLEM_JSON),
         (status = 408, description = "The body did not come in time", body = Problem, content_type = PROBLEM_JSON),
         (status = 413, description = "The body is too large", body = Problem, content_type = PROBLEM_JSON),
-        (status = 422, description = "The spec has faults: all of them, each with a JSON pointer", body = Problem, content_type = PROBLEM_JSON),
+        (status = 422, description = "The spec is not valid: all its faults, each with a JSON pointer", body = Problem, content_type = PROBLEM_JSON),
     )
 )]
 pub(super) async fn create_live_job(

@@ -84,7 +84,7 @@ const BODY_TOO_LARGE: Kind = (
 const INVALID_SPEC: Kind = (
     StatusCode::UNPROCESSABLE_ENTITY,
     "urn:problem-type:ezlive:invalid-spec",
-    "The spec has faults",
+    "The spec is not valid",
 );
 const ILLEGAL_STATE: Kind = (
     StatusCode::CONFLICT,
@@ -188,8 +188,8 @@ impl Problem {
 impl From<Faults> for Problem {
     fn from(faults: Faults) -> Self {
         let detail = match faults.0.len() {
-            1 => "the spec has 1 fault".to_owned(),
-            n => format!("the spec has {n} faults"),
+            1 => "it has 1 fault".to_owned(),
+            n => format!("it has {n} faults"),
         };
         Self {
             errors: Some(faults),
