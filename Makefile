@@ -58,6 +58,7 @@ bench: deps-demo ## The figures of the README, measured again (release build)
 	target/release/bench-channel
 	target/release/bench-api
 	target/release/bench-scheduling
+	target/release/bench-outages
 
 deps-demo: ## FFmpeg and a C compiler, by apt where that is allowed; npm for the web console
 	@scripts/install.sh ffmpeg cc npm?

@@ -2,12 +2,14 @@
 //! missing: real processes, a real FFmpeg, a publisher that connects again
 //! half a second after it was cut off, and a player that is never touched.
 //!
-//! `BENCH_TIMES` (10) of each, the outages in turn; `BENCH_ONLY` names a part
-//! of those that count. Each channel must come out whole: what one breaks
-//! ends the bench.
+//! `BENCH_TIMES` (10) of each, the outages in turn, `BENCH_AT_ONCE` (3) at a
+//! time, each on a machine of its own: they are waiting more than working.
+//! `BENCH_ONLY` names a part of those that count. Each channel must come out
+//! whole: what one breaks ends the bench.
 
 use std::collections::BTreeMap;
 
+use futures::{StreamExt, TryStreamExt, stream};
 use tests::bench::figures::{median, say, seconds, table, worst};
 use tests::bench::{setting, usage};
 use tests::outage::{Outage, Recovery, SEGMENT};
@@ -16,24 +18,26 @@ use tests::outage::{Outage, Recovery, SEGMENT};
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
     let times: u32 = setting("BENCH_TIMES", 10)?;
+    let at_once: usize = setting("BENCH_AT_ONCE", 3)?;
     let only: String = setting("BENCH_ONLY", String::new())?;
     let outages = Outage::ALL
         .into_iter()
         .filter(|outage| outage.as_str().contains(&only));
     let outages: Vec<_> = outages.collect();
     say(&format!(
-        "load before: {}; {times} of each\n",
+        "load before: {}; {times} of each, {at_once} at a time\n",
         usage::load()?
     ))?;
     let mut recoveries: BTreeMap<&str, Vec<Recovery>> = BTreeMap::new();
-    for _ in 0..times {
-        for outage in &outages {
-            let recovery = outage.happen().await?;
-            recoveries
-                .entry(outage.as_str())
-                .or_default()
-                .push(recovery);
-        }
+    let turns = (0..times).flat_map(|_| outages.iter().copied());
+    let mut happening = stream::iter(turns)
+        .map(|outage| async move { anyhow::Ok((outage, outage.happen().await?)) })
+        .buffer_unordered(at_once.max(1));
+    while let Some((outage, recovery)) = happening.try_next().await? {
+        recoveries
+            .entry(outage.as_str())
+            .or_default()
+            .push(recovery);
     }
     let head = [
         "",
@@ -43,7 +47,7 @@ async fn main() -> anyhow::Result<()> {
         "worst",
     ];
     let mut rows = vec![head.map(str::to_owned)];
-    for outage in outages {
+    for &outage in &outages {
         let of_it = recoveries.remove(outage.as_str()).unwrap_or_default();
         rows.push(row(outage, &of_it));
     }
