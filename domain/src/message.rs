@@ -37,6 +37,15 @@ pub enum Message {
         /// The job.
         job: JobId,
     },
+    /// Take away what writers that died have left in the folder of a job that
+    /// was deleted with its media. The job's record is gone.
+    Purge {
+        /// The job.
+        job: JobId,
+        /// The bucket that it named; `None`: the operator's store.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        bucket: Option<String>,
+    },
     /// The worker's task (or process) has ended.
     TaskStopped {
         /// The worker it ran.
@@ -146,6 +155,13 @@ mod tests {
             (
                 Message::Delete { job: job.clone() },
                 r#"{"type":"delete","job":"019a0000-0000-7000-8000-000000000001"}"#,
+            ),
+            (
+                Message::Purge {
+                    job: job.clone(),
+                    bucket: Some("b".to_owned()),
+                },
+                r#"{"type":"purge","job":"019a0000-0000-7000-8000-000000000001","bucket":"b"}"#,
             ),
             (
                 Message::SweepOn(SweepPage::Jobs {

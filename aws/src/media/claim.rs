@@ -11,6 +11,7 @@ use futures::future::try_join_all;
 
 use super::Clock;
 use super::channel::{Channel, ChannelError};
+use super::delete::clear_away;
 use super::store::{Condition, MediaStore, WriteError};
 use super::writer::{Playlist, RACES, Writer, contested, stamp};
 
@@ -49,9 +50,6 @@ impl Writer {
             // A predecessor may be about to create those that aren't there:
             // all are written. Before the first segment nobody creates any.
             writer.read_playlists().await?;
-            // Those that are not there may have been deleted just now, with all
-            // the channel: they must not come back.
-            writer.still_ours().await?;
             writer.write_playlists().await?;
             writer.timeline.playlists_written(clock());
         }
@@ -72,8 +70,11 @@ impl Writer {
                 Some((body, version)) => (Some(Timeline::from_json(&body)?), Some(version)),
                 None => (None, None),
             };
-            let timeline = Timeline::claimed(found, job, attempt, claim, clock())
-                .map_err(|ClaimError::Fenced { holder }| ChannelError::Fenced { holder })?;
+            let timeline = match Timeline::claimed(found, job, attempt, claim, clock()) {
+                Ok(timeline) => timeline,
+                Err(ClaimError::Fenced { holder }) => return Err(ChannelError::Fenced { holder }),
+                Err(ClaimError::Deleted) => return Err(clear_away(&store, job).await),
+            };
             let json: Bytes = timeline
                 .to_json()
                 .map_err(domain::timeline::CorruptTimeline::Json)?

@@ -7,6 +7,7 @@
 
 mod channel;
 mod claim;
+mod delete;
 mod file;
 mod finish;
 mod store;
@@ -20,8 +21,9 @@ pub mod check;
 mod tests;
 
 pub use channel::{BeginError, Channel, ChannelError, Init, SegmentTrack};
+pub use delete::{delete_media, purge_deleted, remove_tombstones};
 pub use file::FileStore;
-pub use finish::{delete_media, end_channel};
+pub use finish::end_channel;
 pub use store::headers_of;
 pub use store::{MediaStore, OpenError, ProbeError};
 /// Where the time comes from: `&jiff::Timestamp::now`, or a test's own.

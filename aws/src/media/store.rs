@@ -228,6 +228,16 @@ impl MediaStore {
         self.at(job.as_str())
     }
 
+    /// The jobs that have a folder here.
+    pub(super) async fn jobs(&self) -> Result<Vec<JobId>, StoreError> {
+        let root = (!self.prefix.as_ref().is_empty()).then_some(&self.prefix);
+        let listed = self.store.list_with_delimiter(root).await?;
+        let names = listed.common_prefixes.into_iter();
+        Ok(names
+            .filter_map(|folder| JobId::parse(folder.filename()?))
+            .collect())
+    }
+
     /// An object of a job.
     pub(super) fn object(&self, job: &JobId, name: &str) -> Path {
         self.at(&format!("{job}/{name}"))

@@ -39,9 +39,13 @@ impl MediaStores {
     /// Where a job is published: the bucket it names, where the operator has
     /// listed that, and the default store otherwise.
     pub fn of(&self, spec: &Spec) -> &MediaStore {
-        let named = spec.output.s3_output.as_ref();
-        named
-            .and_then(|output| self.buckets.get(&output.bucket))
+        self.named(spec.output.bucket())
+    }
+
+    /// The store of jobs that name this bucket, or none.
+    pub fn named(&self, bucket: Option<&str>) -> &MediaStore {
+        bucket
+            .and_then(|bucket| self.buckets.get(bucket))
             .unwrap_or(&self.default)
     }
 

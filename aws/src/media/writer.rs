@@ -11,6 +11,7 @@ use object_store::path::Path;
 use object_store::{Error as StoreError, UpdateVersion};
 
 use super::channel::ChannelError;
+use super::delete::clear_away;
 use super::store::{Condition, MediaStore, WriteError};
 
 /// So many pending deletions are carried out after a segment: more than come
@@ -78,13 +79,19 @@ impl Writer {
                 Err(WriteError::Conflict) => {}
             }
             let found = self.store.read(&path).await.map_err(ChannelError::Retry)?;
-            let (body, version) = found.ok_or(ChannelError::Deleted)?;
+            let Some((body, version)) = found else {
+                return Err(self.clear_away().await);
+            };
             if body == *json {
                 // Ours: its answer got lost.
                 self.committed(next, version);
                 return Ok(());
             }
-            let holder = Timeline::from_json(&body)?.stamp();
+            let found = Timeline::from_json(&body)?;
+            if found.is_deleted() {
+                return Err(self.clear_away().await);
+            }
+            let holder = found.stamp();
             if holder.fences(next.stamp()) {
                 return Err(ChannelError::Fenced {
                     holder: holder.attempt,
@@ -156,7 +163,10 @@ impl Writer {
     }
 
     /// Writes one playlist over the version known, or over whatever a writer
-    /// of no higher attempt has left there.
+    /// of no higher attempt has left there. Of a channel that is deleted none
+    /// stays: what was there when the tombstone came is deleted with it, a
+    /// version known can't be replaced then, and what is created looks for
+    /// the tombstone after that.
     async fn write_playlist(
         &self,
         name: &str,
@@ -165,19 +175,24 @@ impl Writer {
     ) -> Result<UpdateVersion, ChannelError> {
         let path = self.path(name);
         for _ in 0..RACES {
+            let replaces = known.is_some();
             let condition = Condition::Version(known);
             match self.store.write(&path, body.clone(), condition).await {
-                Ok(version) => return Ok(version),
+                Ok(version) if replaces => return Ok(version),
+                Ok(version) => return self.unless_deleted().await.map(|()| version),
                 Err(WriteError::Store(error)) => return Err(ChannelError::Retry(error)),
                 Err(WriteError::Conflict) => {}
             }
             known = match self.store.read(&path).await.map_err(ChannelError::Retry)? {
                 // It was there a moment ago: with all the channel, perhaps.
                 None => {
-                    self.still_ours().await?;
+                    self.unless_deleted().await?;
                     None
                 }
-                Some((found, version)) if found == body => return Ok(version),
+                // Ours: its answer got lost.
+                Some((found, version)) if found == body => {
+                    return self.unless_deleted().await.map(|()| version);
+                }
                 Some((found, version)) => {
                     if let Some(holder) = stamp(&found)
                         && holder.fences(self.timeline.stamp())
@@ -193,18 +208,18 @@ impl Writer {
         Err(ChannelError::Retry(contested(name)))
     }
 
-    /// Whether the channel is there, and nobody has claimed it since.
-    pub async fn still_ours(&self) -> Result<(), ChannelError> {
+    /// Fails where the channel has been deleted.
+    async fn unless_deleted(&self) -> Result<(), ChannelError> {
         let path = self.path(TIMELINE);
         let found = self.store.read(&path).await.map_err(ChannelError::Retry)?;
-        let (body, _) = found.ok_or(ChannelError::Deleted)?;
-        let holder = Timeline::from_json(&body)?.stamp();
-        match holder > self.timeline.stamp() {
-            true => Err(ChannelError::Fenced {
-                holder: holder.attempt,
-            }),
-            false => Ok(()),
+        match found {
+            Some((body, _)) if !Timeline::from_json(&body)?.is_deleted() => Ok(()),
+            _ => Err(self.clear_away().await),
         }
+    }
+
+    async fn clear_away(&self) -> ChannelError {
+        clear_away(&self.store, self.timeline.job()).await
     }
 
     /// Deletes what may go by now. What fails stays pending: it is tried

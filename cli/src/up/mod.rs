@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use aws::media::MediaStores;
+use aws::media::{MediaStore, MediaStores, remove_tombstones};
 use aws::queue::JobQueue;
 use aws::store::Store;
 use domain::message::Message;
@@ -90,6 +90,7 @@ async fn serve(args: &UpArgs) -> anyhow::Result<()> {
         .await
         .context("the embedded database can't be set up")?;
     let media_url = args.media_url()?;
+    let media = MediaStore::open(media_url.as_str())?;
 
     let (queue, deliveries) = LocalQueue::new();
     let queue: Arc<dyn JobQueue> = Arc::new(queue);
@@ -101,7 +102,7 @@ async fn serve(args: &UpArgs) -> anyhow::Result<()> {
         store: store.clone(),
         queue: queue.clone(),
         launcher: Arc::new(launcher),
-        media: MediaStores::open(media_url.as_str(), &[])?,
+        media: MediaStores::only(media.clone()),
         names: None,
         timing: args.timing(),
         max_workers: Some(args.max_workers),
@@ -120,6 +121,9 @@ async fn serve(args: &UpArgs) -> anyhow::Result<()> {
     };
 
     recover(&store, queue.as_ref()).await?;
+    if let Err(error) = remove_tombstones(&media).await {
+        tracing::warn!(%error, "what is left of deleted channels stays for now");
+    }
     // Placing ends first; the API goes on, so that a client sees the end.
     let placing = CancellationToken::new();
     let mut deliver = tokio::spawn(deliveries.deliver(scheduler, placing.clone()));

@@ -94,12 +94,12 @@ pub fn on_delete(job: Option<&Job>) -> OnDelete {
     };
     if !job.state.is_ended() {
         OnDelete::Wait
+    } else if job.attempt == 0 {
+        OnDelete::Remove
     } else if deletion.media {
         OnDelete::RemoveMedia
-    } else if job.attempt > 0 {
-        OnDelete::EndPlaylists
     } else {
-        OnDelete::Remove
+        OnDelete::EndPlaylists
     }
 }
 

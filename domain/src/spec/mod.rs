@@ -136,6 +136,14 @@ pub struct Output {
     pub audio_outputs: Vec<AudioOutput>,
 }
 
+impl Output {
+    /// The bucket that the job names; `None`: the operator's own store.
+    pub fn bucket(&self) -> Option<&str> {
+        let named = self.s3_output.as_ref();
+        named.map(|output| output.bucket.as_str())
+    }
+}
+
 /// A bucket that the operator has listed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct S3Output {

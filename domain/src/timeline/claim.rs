@@ -1,4 +1,4 @@
-//! Who may write: claiming, ending, opening again.
+//! Who may write: claiming, ending, opening again, and nobody any more.
 
 use jiff::Timestamp;
 
@@ -23,6 +23,9 @@ pub enum ClaimError {
         /// The attempt that holds it.
         holder: u64,
     },
+    /// Its media have been deleted: nobody writes again.
+    #[error("the channel's media were deleted")]
+    Deleted,
 }
 
 impl Timeline {
@@ -30,7 +33,7 @@ impl Timeline {
     /// nothing has been published yet a new one.
     ///
     /// # Errors
-    /// [`ClaimError::Fenced`] where a higher attempt holds it.
+    /// [`ClaimError`] where a higher attempt holds it, or it was deleted.
     pub fn claimed(
         found: Option<Self>,
         job: &JobId,
@@ -69,8 +72,11 @@ impl Timeline {
     /// written since.
     ///
     /// # Errors
-    /// [`ClaimError::Fenced`] where a higher attempt holds it.
+    /// [`ClaimError`] where a higher attempt holds it, or it was deleted.
     pub fn claim(&mut self, attempt: u64, now: Timestamp) -> Result<(), ClaimError> {
+        if self.deleted {
+            return Err(ClaimError::Deleted);
+        }
         if attempt < self.attempt {
             return Err(ClaimError::Fenced {
                 holder: self.attempt,
@@ -100,6 +106,22 @@ impl Timeline {
             self.longest_playlist_us = 0;
         }
         self.touch(now);
+    }
+
+    /// The tombstone of a channel whose media are deleted: it names nothing,
+    /// and nobody can claim it. It stays when all else has gone.
+    pub fn tombstone(found: Option<&Self>, job: &JobId, attempt: u64, now: Timestamp) -> Self {
+        let unused = Presentation {
+            target_duration: 1,
+            dvr_window: 0,
+        };
+        let attempt = found.map_or(attempt, |found| attempt.max(found.attempt));
+        Self {
+            revision: found.map_or(1, |found| found.revision + 1),
+            ended: true,
+            deleted: true,
+            ..Self::new(job.clone(), attempt, unused, now)
+        }
     }
 
     /// Ends the playlists: what is in the window stays as it is.

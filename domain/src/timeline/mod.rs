@@ -84,6 +84,9 @@ pub struct Timeline {
     presentation: Presentation,
     /// The playlists end: `EXT-X-ENDLIST` is written.
     ended: bool,
+    /// The channel's media were deleted: see [`Timeline::tombstone`].
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    deleted: bool,
     /// The media sequence number of the next segment.
     next_sequence: u64,
     /// How many `EXT-X-DISCONTINUITY` tags have left the window.
@@ -135,6 +138,7 @@ impl Timeline {
             updated_at: now,
             presentation,
             ended: false,
+            deleted: false,
             next_sequence: 0,
             discontinuity_sequence: 0,
             availability_start: None,
@@ -216,6 +220,11 @@ impl Timeline {
     /// Whether the playlists end.
     pub fn ended(&self) -> bool {
         self.ended
+    }
+
+    /// Whether the channel's media were deleted, for good.
+    pub fn is_deleted(&self) -> bool {
+        self.deleted
     }
 
     /// How the channel is presented.

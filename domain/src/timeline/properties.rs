@@ -241,6 +241,7 @@ impl World {
                     Err(ClaimError::Fenced { holder }) => {
                         assert!(holder == held && attempt < held);
                     }
+                    Err(ClaimError::Deleted) => unreachable!("nobody deletes"),
                 }
             }
             Op::End => self.timeline.end(self.now),

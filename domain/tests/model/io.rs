@@ -55,6 +55,9 @@ pub enum Call {
         over: Option<Playlist>,
         body: Playlist,
     },
+    /// The tombstone, over whatever timeline there is.
+    Bury(JobNo),
+    /// All but the timeline.
     DeleteMedia(JobNo),
     /// The playlists have been claimed or ended: nothing is called; the
     /// invariants count from here.

@@ -135,6 +135,25 @@ fn zombies_that_nobody_can_end() {
 }
 
 #[test]
+fn a_deletion_amid_zombies() {
+    holds(Scenario {
+        name: "a deletion amid zombies",
+        faults: 1,
+        kinds: Kinds {
+            frozen: true,
+            ..Kinds::NONE
+        },
+        kills: false,
+        schedulers: 1,
+        orders: 1,
+        wishes: &[Wish::DeleteMedia],
+        fine_media: true,
+        close_every: 4,
+        ..Scenario::default()
+    });
+}
+
+#[test]
 fn clients_who_change_their_minds() {
     holds(Scenario {
         name: "clients who change their minds",
@@ -271,6 +290,25 @@ fn a_timeline_written_without_its_condition_is_found() {
         kills: false,
         fine_media: true,
         broken: Some(Break::WriteOverAnyTimeline),
+        ..Scenario::default()
+    });
+}
+
+#[test]
+fn a_claim_of_a_deleted_channel_is_found() {
+    breaks(Scenario {
+        name: "broken: a claim of a deleted channel",
+        faults: 1,
+        kinds: Kinds {
+            frozen: true,
+            ..Kinds::NONE
+        },
+        kills: false,
+        schedulers: 1,
+        orders: 1,
+        wishes: &[Wish::DeleteMedia],
+        fine_media: true,
+        broken: Some(Break::ClaimATombstone),
         ..Scenario::default()
     });
 }

@@ -10,7 +10,7 @@ use domain::timeline::{
     Bandwidth, Claim, ClaimError, Media, NewRun, Presentation, Rendition, Span, Stamp, Timeline,
 };
 
-use crate::io::{Answer, Call, Halt, Io, Run};
+use crate::io::{Answer, Call, Io, Run};
 use crate::records::{JobNo, NOW, job_id};
 use crate::scenario::Break;
 
@@ -19,8 +19,14 @@ use crate::scenario::Break;
 pub struct Recorded(pub Arc<Timeline>);
 
 impl Recorded {
-    fn key(&self) -> (Stamp, bool, u64) {
-        (self.0.stamp(), self.0.ended(), self.0.next_sequence())
+    fn key(&self) -> (Stamp, bool, bool, u64) {
+        let Self(timeline) = self;
+        (
+            timeline.stamp(),
+            timeline.ended(),
+            timeline.is_deleted(),
+            timeline.next_sequence(),
+        )
     }
 
     pub fn attempt(&self) -> u64 {
@@ -44,8 +50,12 @@ impl Hash for Recorded {
 
 impl fmt::Debug for Recorded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (stamp, ended, segments) = self.key();
-        let ended = if ended { ", ended" } else { "" };
+        let (stamp, ended, deleted, segments) = self.key();
+        let ended = match (ended, deleted) {
+            (_, true) => ", deleted",
+            (true, false) => ", ended",
+            (false, false) => "",
+        };
         write!(f, "[{stamp}, {segments} segments{ended}]")
     }
 }
@@ -110,6 +120,10 @@ pub fn take(
                 Timeline::claimed(None, job_id(job), attempt, claim, NOW).unwrap()
             }
             Err(ClaimError::Fenced { .. }) => return Ok(Err(ChannelError::NotOurs)),
+            Err(ClaimError::Deleted) if broken == Some(Break::ClaimATombstone) => {
+                Timeline::claimed(None, job_id(job), attempt, claim, NOW).unwrap()
+            }
+            Err(ClaimError::Deleted) => return clear_away(io, job).map(Err),
         };
         let body = Recorded(Arc::new(claimed));
         let write = Call::WriteTimeline {
@@ -160,6 +174,9 @@ pub fn publish(io: &mut Io<'_>, job: JobNo, writer: &mut Writer, next: Timeline)
         }
         match io.call(Call::ReadTimeline(job))? {
             Answer::Timeline(Some(found)) if found == body => break,
+            Answer::Timeline(Some(found)) if found.0.is_deleted() => {
+                return clear_away(io, job).map(Err);
+            }
             Answer::Timeline(Some(found)) if found.0.stamp().fences(body.0.stamp()) => {
                 return Ok(Err(ChannelError::NotOurs));
             }
@@ -178,23 +195,59 @@ fn write_playlist(io: &mut Io<'_>, job: JobNo, writer: &mut Writer) -> Written<(
     }
     let body = Playlist::of(&writer.timeline.0);
     let mut over = writer.playlist;
-    loop {
+    let created = loop {
         match io.call(Call::WritePlaylist { job, over, body })? {
-            Answer::Done => break,
+            Answer::Done => break over.is_none(),
             Answer::Conflict => {}
             _ => return Ok(Err(ChannelError::Retry)),
         }
         over = match io.call(Call::ReadPlaylist(job))? {
-            Answer::Playlist(Some(found)) if found == body => break,
+            Answer::Playlist(Some(found)) if found == body => break true,
             Answer::Playlist(Some(found)) if found.stamp.fences(body.stamp) => {
                 return Ok(Err(ChannelError::NotOurs));
             }
+            Answer::Playlist(None) => match unless_deleted(io, job)? {
+                Ok(()) => None,
+                Err(error) => return Ok(Err(error)),
+            },
             Answer::Playlist(found) => found,
-            _ => return Err(Halt::Failed),
+            _ => return Ok(Err(ChannelError::Retry)),
         };
+    };
+    if created && let Err(error) = unless_deleted(io, job)? {
+        return Ok(Err(error));
     }
     writer.playlist = Some(body);
     Ok(Ok(()))
+}
+
+/// `Writer::unless_deleted` of `aws::media::writer`.
+fn unless_deleted(io: &mut Io<'_>, job: JobNo) -> Written<()> {
+    match io.call(Call::ReadTimeline(job))? {
+        Answer::Timeline(Some(found)) if !found.0.is_deleted() => Ok(Ok(())),
+        Answer::Timeline(_) => clear_away(io, job).map(Err),
+        _ => Ok(Err(ChannelError::Retry)),
+    }
+}
+
+/// `clear_away` of `aws::media::delete`.
+fn clear_away(io: &mut Io<'_>, job: JobNo) -> Run<ChannelError> {
+    match io.call(Call::DeleteMedia(job))? {
+        Answer::Done => Ok(ChannelError::NotOurs),
+        _ => Ok(ChannelError::Retry),
+    }
+}
+
+/// What a deletion leaves of a channel.
+pub fn tombstone(job: JobNo, found: Option<&Recorded>) -> Recorded {
+    let found = found.map(|found| &*found.0);
+    let attempt = found.map_or(0, |found| found.stamp().attempt);
+    Recorded(Arc::new(Timeline::tombstone(
+        found,
+        job_id(job),
+        attempt,
+        NOW,
+    )))
 }
 
 /// The timeline with one more segment, in a run of its own.

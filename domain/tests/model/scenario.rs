@@ -100,6 +100,8 @@ pub enum Break {
     ClaimByAnyAttempt,
     /// `timeline.json` is written whatever is there.
     WriteOverAnyTimeline,
+    /// A channel is claimed though it was deleted.
+    ClaimATombstone,
     /// A sweep that never starts a lost chain of looks again.
     SweepWithoutRestart,
 }

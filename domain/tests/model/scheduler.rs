@@ -386,7 +386,10 @@ impl Handler<'_, '_> {
         match decision {
             OnDelete::Drop => return Ok(()),
             OnDelete::Wait => return self.io.send(Letter::Delete { job: no }),
-            OnDelete::RemoveMedia => self.io.must(Call::DeleteMedia(no))?,
+            OnDelete::RemoveMedia => {
+                self.io.must(Call::Bury(no))?;
+                self.io.must(Call::DeleteMedia(no))?;
+            }
             OnDelete::EndPlaylists => {
                 if self.end_channel(no, &job)? == Err(ChannelError::Retry) {
                     return Err(Halt::Failed);

@@ -6,7 +6,7 @@ use domain::job::{Desired, Transition};
 use domain::worker::WorkerState;
 
 use crate::io::{Answer, Call};
-use crate::media::{Playlist, Recorded};
+use crate::media::{Playlist, Recorded, tombstone};
 use crate::records::{JobNo, JobRecord, WorkerNo, WorkerRecord};
 use crate::scenario::{Break, Scenario};
 
@@ -51,8 +51,14 @@ pub struct ChannelObjects {
     pub playlist: Option<Playlist>,
     /// The highest attempt that has claimed timeline and playlists.
     pub claimed: u64,
-    /// Its media were deleted, and with them the fence.
-    pub emptied: bool,
+}
+
+impl ChannelObjects {
+    /// Whether its tombstone is there.
+    pub fn is_deleted(&self) -> bool {
+        let timeline = self.timeline.as_ref();
+        timeline.is_some_and(|found| found.0.is_deleted())
+    }
 }
 
 impl Stores {
@@ -124,11 +130,15 @@ impl Stores {
                 self.write_timeline(scenario, *job, over.as_ref(), body)
             }
             Call::WritePlaylist { job, over, body } => self.write_playlist(*job, *over, *body),
+            Call::Bury(job) => {
+                let channel = self.channel(*job);
+                if !channel.is_deleted() {
+                    channel.timeline = Some(tombstone(*job, channel.timeline.as_ref()));
+                }
+                Answer::Done
+            }
             Call::DeleteMedia(job) => {
-                *self.channel(*job) = ChannelObjects {
-                    emptied: true,
-                    ..ChannelObjects::default()
-                };
+                self.channel(*job).playlist = None;
                 Answer::Done
             }
             Call::Claimed { job, attempt } => {
@@ -360,7 +370,8 @@ impl Stores {
             return Answer::Conflict;
         }
         channel.playlist = Some(body);
-        if channel.claimed > body.stamp.attempt {
+        // What is created in a deleted channel is taken back: see the closing.
+        if !channel.is_deleted() && channel.claimed > body.stamp.attempt {
             self.violation = Some("a lower attempt moved a playlist after a higher one's claim");
         }
         Answer::Done

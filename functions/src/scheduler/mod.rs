@@ -161,6 +161,7 @@ impl Scheduler {
             Message::Watch(watch) => self.watch(watch, id).await,
             Message::StopBy { job, attempt } => self.stop_by(job, *attempt).await,
             Message::Delete { job } => self.delete(job).await,
+            Message::Purge { job, bucket } => self.purge(job, bucket.as_deref()).await,
             Message::TaskStopped { worker } => self.task_stopped(worker).await,
             Message::Sweep => {
                 self.sweep().await;

@@ -1,4 +1,4 @@
-//! `StopBy` and `Delete`: an end that is certain to come.
+//! `StopBy`, `Delete` and `Purge`: an end that is certain to come.
 
 use std::time::Duration;
 
@@ -18,6 +18,9 @@ use super::{Failure, Scheduler, transition};
 
 /// How often a deletion looks whether its job has ended.
 const DELETE_PAUSE: Duration = Duration::from_secs(1);
+/// So long after a lease the last request of a worker that died is over, its
+/// timeout and one retry of the store's client included.
+const LAST_REQUESTS: Duration = Duration::from_secs(60);
 
 impl Scheduler {
     pub(super) async fn stop_by(&self, id: &JobId, attempt: u64) -> Result<(), Failure> {
@@ -111,10 +114,17 @@ impl Scheduler {
             }
             OnDelete::RemoveMedia => {
                 self.release_name(&job).await?;
-                let media = self.media.of(&job.spec);
+                let bucket = job.spec.output.bucket();
+                let media = self.media.named(bucket);
                 aws::media::delete_media(media, id, job.attempt, &Timestamp::now)
                     .await
-                    .map_err(|error| Failure::Retry(error.to_string()))?;
+                    .map_err(retry)?;
+                let purge = Message::Purge {
+                    job: id.clone(),
+                    bucket: bucket.map(str::to_owned),
+                };
+                let pause = self.timing.lease + self.timing.paced(LAST_REQUESTS);
+                self.send(purge, pause).await?;
             }
             OnDelete::EndPlaylists => {
                 self.release_name(&job).await?;
@@ -132,4 +142,13 @@ impl Scheduler {
         }
         Ok(self.store.delete_job(&job).await?)
     }
+
+    pub(super) async fn purge(&self, id: &JobId, bucket: Option<&str>) -> Result<(), Failure> {
+        let media = self.media.named(bucket);
+        aws::media::purge_deleted(media, id).await.map_err(retry)
+    }
+}
+
+fn retry(error: ChannelError) -> Failure {
+    Failure::Retry(error.to_string())
 }

@@ -1,9 +1,8 @@
 //! The object store as one component reaches it: it fails, and it answers
 //! late. Behind it is the order checker.
 
-use std::collections::HashSet;
 use std::fmt;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -14,8 +13,7 @@ use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{
     CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta,
-    ObjectStore, ObjectStoreExt, PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult,
-    Result,
+    ObjectStore, PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
 use rand::RngExt;
 use tokio::runtime::Handle;
@@ -30,10 +28,6 @@ pub struct Shore {
     /// Judges every write.
     pub checked: Checked,
     network: Handle,
-    /// The channels that were deleted with all they had.
-    deleted: Arc<Mutex<HashSet<String>>>,
-    /// Those whose deletion has begun.
-    going: Arc<Mutex<HashSet<String>>>,
     /// It takes every write, whatever its condition: what the order checker
     /// must not let pass.
     pub ignores_conditions: bool,
@@ -47,62 +41,18 @@ impl Shore {
             memory,
             checked: Checked::new(store, jiff::Timestamp::now),
             network,
-            deleted: Arc::default(),
-            going: Arc::default(),
             ignores_conditions: false,
         }
     }
 
-    /// The store as a worker reaches it.
+    /// The store as a worker or a scheduler reaches it.
     pub fn view(&self, dice: Dice, weather: Weather) -> MediaStores {
-        self.viewed(dice, weather, false)
-    }
-
-    /// The same for a scheduler: what it deletes is all of a channel.
-    pub fn view_of_scheduler(&self, dice: Dice, weather: Weather) -> MediaStores {
-        self.viewed(dice, weather, true)
-    }
-
-    fn viewed(&self, dice: Dice, weather: Weather, deletes_channels: bool) -> MediaStores {
         let view = View {
             shore: self.clone(),
             dice,
             weather,
-            deletes_channels,
         };
         MediaStores::only(MediaStore::new(Arc::new(view)))
-    }
-
-    /// Deletes one object of a whole channel.
-    async fn delete_with_channel(&self, location: Path) -> Result<Path> {
-        if let Some((channel, _)) = location.as_ref().split_once('/') {
-            self.going.lock().unwrap().insert(channel.to_owned());
-        }
-        self.memory.delete(&location).await?;
-        self.checked.rules().forget(location.as_ref());
-        if let Some((channel, "timeline.json")) = location.as_ref().split_once('/') {
-            self.deleted.lock().unwrap().insert(channel.to_owned());
-        }
-        Ok(location)
-    }
-
-    fn is_deleted(&self, location: &Path) -> bool {
-        let channel = location.parts().next();
-        channel.is_some_and(|name| self.deleted.lock().unwrap().contains(name.as_ref()))
-    }
-
-    /// Every breach of the rules. Two deletions of one channel at the same time
-    /// may write a playlist over what the other has deleted already, and delete
-    /// that too: nobody plays it any more, so it is none.
-    pub fn violations(&self) -> Vec<String> {
-        let going = self.going.lock().unwrap();
-        let is_going = |breach: &String| {
-            breach.ends_with("which is not there")
-                && going.iter().any(|channel| breach.starts_with(channel))
-        };
-        let mut violations = self.checked.violations();
-        violations.retain(|breach| !is_going(breach));
-        violations
     }
 
     /// What lies under this folder.
@@ -121,7 +71,6 @@ struct View {
     shore: Shore,
     dice: Dice,
     weather: Weather,
-    deletes_channels: bool,
 }
 
 /// What happens to a call.
@@ -158,7 +107,6 @@ impl View {
     async fn meet<T: Send + 'static>(
         &self,
         operation: &str,
-        location: &Path,
         call: impl Future<Output = Result<T>> + Send + 'static,
     ) -> Result<T> {
         // Over a network others get their turn.
@@ -171,14 +119,8 @@ impl View {
                 Err(injected())
             }
             Fate::Late(delay) => {
-                let (shore, location) = (self.shore.clone(), location.clone());
                 let late = self.shore.network.spawn(async move {
                     tokio::time::sleep(delay).await;
-                    // What is on its way while all is deleted is lost on it: no
-                    // store lets its clients take such a write back.
-                    if shore.is_deleted(&location) {
-                        return Err(injected());
-                    }
                     call.await
                 });
                 late.await.map_err(|_| injected())?
@@ -214,7 +156,7 @@ impl ObjectStore for View {
         }
         let (checked, path) = (self.shore.checked.clone(), location.clone());
         let put = async move { checked.put_opts(&path, payload, options).await };
-        self.meet("put", location, put).await
+        self.meet("put", put).await
     }
 
     async fn put_multipart_opts(
@@ -231,7 +173,7 @@ impl ObjectStore for View {
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
         let (checked, path) = (self.shore.checked.clone(), location.clone());
         let get = async move { checked.get_opts(&path, options).await };
-        self.meet("get", location, get).await
+        self.meet("get", get).await
     }
 
     fn delete_stream(
@@ -243,17 +185,13 @@ impl ObjectStore for View {
             .then(move |location| {
                 let this = this.clone();
                 async move {
-                    let (shore, location) = (this.shore.clone(), location?);
-                    let (path, deletes_channels) = (location.clone(), this.deletes_channels);
+                    let checked = this.shore.checked.clone();
+                    let one = futures::stream::iter([Ok(location?)]).boxed();
                     let delete = async move {
-                        if deletes_channels {
-                            return shore.delete_with_channel(location).await;
-                        }
-                        let one = futures::stream::iter([Ok(location)]).boxed();
-                        let deleted = shore.checked.delete_stream(one).next().await;
+                        let deleted = checked.delete_stream(one).next().await;
                         deleted.unwrap_or_else(|| Err(injected()))
                     };
-                    this.meet("delete", &path, delete).await
+                    this.meet("delete", delete).await
                 }
             })
             .boxed()

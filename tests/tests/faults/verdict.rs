@@ -6,7 +6,7 @@ use aws::media::check::{Manifest, MediaPlaylist};
 use aws::store::{Store, StoreError};
 use domain::ids::JobId;
 use domain::job::{Job, JobState};
-use domain::timeline::media_playlist_name;
+use domain::timeline::{TIMELINE, media_playlist_name};
 use domain::worker::WorkerState;
 use serde_json::json;
 
@@ -144,12 +144,8 @@ impl Verdict {
         match media {
             true => {
                 let mut left = self.shore.objects(id.as_str()).await;
-                // A segment on its way, and the timeline of a worker that
-                // claimed what was deleted already, harm nobody. Playlists
-                // that are left are a known gap (ARCHITECTURE.md), seen in
-                // few worlds of a thousand: not judged until it is closed.
-                let passed_over = [".m4s", ".mp4", "timeline.json", ".m3u8", ".mpd"];
-                left.retain(|path| !passed_over.iter().any(|end| path.ends_with(end)));
+                // The tombstone.
+                left.retain(|path| !path.ends_with(TIMELINE));
                 if !left.is_empty() {
                     unmet.push(format!("of its media are left {left:?}"));
                 }

@@ -90,7 +90,7 @@ pub async fn run(settings: Settings) -> Vec<String> {
     let mut world = World::new(settings).await;
     let channels = world.live_through_storm().await;
     let mut wrong = world.come_to_rest(channels).await;
-    wrong.extend(world.ground.shore.violations());
+    wrong.extend(world.ground.shore.checked.violations());
     world.end().await;
     wrong
 }
@@ -139,7 +139,7 @@ impl World {
                 store: database.store(Dice::new(seed, &format!("{who} database")), weather.clone()),
                 queue: Arc::new(post.of(Dice::new(seed, &format!("{who} post")))),
                 launcher: fleet.clone(),
-                media: shore.view_of_scheduler(Dice::new(seed, &format!("{who} media")), weather),
+                media: shore.view(Dice::new(seed, &format!("{who} media")), weather),
                 names: None,
                 timing: TIMING,
                 max_workers: Some(max_workers),

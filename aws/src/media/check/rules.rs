@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use domain::timeline::Stamp;
+use domain::timeline::{Stamp, TIMELINE, Timeline};
 use jiff::Timestamp;
 
 use super::manifest::{Manifest, MediaPlaylist};
@@ -17,6 +17,10 @@ pub struct Rules {
     named: BTreeMap<String, Named>,
     /// Per job: the highest attempt whose own segments a playlist has named.
     publishing: BTreeMap<String, u64>,
+    /// The folders of channels that were deleted with their media. What goes
+    /// or comes there is free of the rules: nobody is to play it, and what a
+    /// writer creates too late it takes back.
+    deleted: BTreeSet<String>,
     violations: Vec<String>,
 }
 
@@ -68,6 +72,14 @@ impl Rules {
         {
             self.breach(format!("{path} changed while a playlist names it"));
         }
+        if let Some(folder) = path.strip_suffix(TIMELINE)
+            && Timeline::from_json(body).is_ok_and(|timeline| timeline.is_deleted())
+        {
+            self.deleted.insert(folder.to_owned());
+        }
+        if self.is_of_a_deleted_channel(path) {
+            return;
+        }
         if path.ends_with(".m3u8") || path.ends_with(".mpd") {
             match std::str::from_utf8(body) {
                 Ok(text) => self.put_manifest(path, text, hash, now),
@@ -79,6 +91,11 @@ impl Rules {
     /// An object has been deleted.
     pub fn delete(&mut self, path: &str, now: Timestamp) {
         self.objects.remove(path);
+        if self.is_of_a_deleted_channel(path) {
+            self.manifests.remove(path);
+            self.named.remove(path);
+            return;
+        }
         let Some(named) = self.named.get(path) else {
             return;
         };
@@ -95,12 +112,8 @@ impl Rules {
         }
     }
 
-    /// An object has been deleted with all of its channel, as its client
-    /// asked: that is free of the rules on deletions.
-    pub fn forget(&mut self, path: &str) {
-        self.objects.remove(path);
-        self.manifests.remove(path);
-        self.named.remove(path);
+    fn is_of_a_deleted_channel(&self, path: &str) -> bool {
+        self.deleted.iter().any(|folder| path.starts_with(folder))
     }
 
     /// An object was looked for and is there, whatever is in it.

@@ -4,7 +4,9 @@ use futures::TryStreamExt;
 use object_store::ObjectStore;
 
 use super::super::check::Manifest;
-use super::super::{BeginError, ChannelError, FileStore, delete_media, end_channel};
+use super::super::{
+    BeginError, ChannelError, FileStore, delete_media, end_channel, remove_tombstones,
+};
 use super::*;
 
 async fn listed(world: &World) -> Vec<String> {
@@ -203,11 +205,19 @@ async fn a_deleted_job_leaves_nothing_and_stops_its_writer() {
     delete_media(&world.store(), &world.job, 1, &|| world.now())
         .await
         .unwrap();
-    let left = listed(&world).await;
-    assert_eq!(left, [format!("{}/timeline.json", other.job)]);
+    let timeline = |job: &JobId| format!("{job}/timeline.json");
+    let mut left = [timeline(&world.job), timeline(&other.job)];
+    left.sort();
+    assert_eq!(listed(&world).await, left);
     delete_media(&world.store(), &world.job, 1, &|| world.now())
         .await
         .unwrap();
     let refused = world.publish(&mut channel, 1).await;
     assert!(matches!(refused, Err(ChannelError::Deleted)), "{refused:?}");
+    let refused = world.claim(world.store(), 7).await;
+    assert!(matches!(refused, Err(ChannelError::Deleted)), "{refused:?}");
+    assert_eq!(listed(&world).await, left, "what came too late is there");
+
+    remove_tombstones(&world.store()).await.unwrap();
+    assert_eq!(listed(&world).await, [timeline(&other.job)]);
 }

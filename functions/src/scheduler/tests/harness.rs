@@ -358,4 +358,11 @@ impl World {
     pub fn published(&self, job: &JobId, name: &str) -> Option<String> {
         std::fs::read_to_string(self.media.path().join(job.as_str()).join(name)).ok()
     }
+
+    /// Puts an object of a job there.
+    pub fn publish(&self, job: &JobId, name: &str, body: &str) {
+        let folder = self.media.path().join(job.as_str());
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join(name), body).unwrap();
+    }
 }

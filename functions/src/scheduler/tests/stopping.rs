@@ -4,7 +4,7 @@ use aws::media::MediaStores;
 use domain::ids::JobId;
 use domain::job::{Change, Deletion, JobState, ReasonCode, Totals};
 use domain::message::Message;
-use domain::timeline::TIMELINE;
+use domain::timeline::{TIMELINE, Timeline};
 use domain::worker::WorkerState;
 
 use super::harness::World;
@@ -143,11 +143,38 @@ async fn a_deletion_waits_for_the_end_and_takes_everything() {
     assert!(world.take(&delete).await);
     assert_eq!(world.store.job(&id).await.unwrap(), None);
     assert!(world.store.events(&id, 0, 10).await.unwrap().is_empty());
-    assert_eq!(world.published(&id, TIMELINE), None);
+    let left = world.published(&id, TIMELINE).unwrap();
+    assert!(Timeline::from_json(left.as_bytes()).unwrap().is_deleted());
     // Whatever is still on its way finds nothing to do.
     for message in [delete, stop_by(&id, 1), Message::schedule(id.clone())] {
         assert!(world.take(&message).await);
     }
+}
+
+/// Later than any request of a writer that died.
+#[tokio::test]
+async fn what_comes_after_a_deletion_is_purged() {
+    let world = World::new().await;
+    let (id, ..) = world.running().await;
+    world.publish(&id, "master.m3u8", "named");
+    let purge = Message::Purge {
+        job: id.clone(),
+        bucket: None,
+    };
+    assert!(world.take(&purge).await);
+    let found = world.published(&id, "master.m3u8");
+    assert_eq!(found.as_deref(), Some("named"), "it is not deleted");
+
+    let deletion = Deletion { media: true };
+    world.change(&id, Change::RequestDelete { deletion }).await;
+    assert!(world.take(&stop_by(&id, 1)).await);
+    assert!(world.take(&Message::Delete { job: id.clone() }).await);
+    let (message, delay) = world.sent().pop().unwrap();
+    assert_eq!(message, purge);
+    assert!(delay > world.scheduler.timing.lease, "after {delay:?}");
+    world.publish(&id, "master.m3u8", "too late");
+    assert!(world.take(&purge).await);
+    assert_eq!(world.published(&id, "master.m3u8"), None);
 }
 
 /// With the record gone, no `StopBy` could end the playlists any more.
