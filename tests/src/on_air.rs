@@ -20,7 +20,7 @@ pub const MEDIA: &str = "video365k.m3u8";
 /// To its first segments: a few seconds, and more on a busy machine.
 const SOON: Duration = Duration::from_secs(40);
 /// How soon an encoder tries again.
-const RECONNECTS_AFTER: Duration = Duration::from_millis(500);
+pub const RECONNECTS_AFTER: Duration = Duration::from_millis(500);
 
 /// A channel that plays.
 pub struct OnAir {
@@ -78,7 +78,8 @@ impl OnAir {
         self.api.job(&self.id).await
     }
 
-    /// Tells the publisher another address, as a person would have to.
+    /// Ends the publisher, and starts another to this address: as an encoder
+    /// that is started again, or by a person who has to tell it another one.
     ///
     /// # Errors
     /// The job has no ingest.

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use crate::api::{Api, text};
 use crate::machine::{Machine, now, until};
-use crate::on_air::{MEDIA, OnAir};
+use crate::on_air::{MEDIA, OnAir, RECONNECTS_AFTER};
 use crate::outsider::Outsider;
 
 /// Twice the longest way out of any of these, on a busy machine.
@@ -50,13 +50,16 @@ pub enum Outage {
     Drained,
     /// The worker's process is told to leave, as by ECS.
     Terminated,
+    /// The publisher dies, and another comes.
+    PublisherLost,
 }
 
 /// How a channel came out of it.
 #[derive(Debug, Clone, Copy)]
 pub struct Recovery {
     /// From the outage to the first segment of the next run in the playlist
-    /// (of a run that goes on: to the first that began after the outage).
+    /// (of a run that goes on: to the first that began after the outage, or
+    /// where the publisher was lost, to the first with some of the next one's).
     pub next_segment: Duration,
     /// Media that are missing between the segments before and after, by their
     /// wall-clock times.
@@ -65,7 +68,7 @@ pub struct Recovery {
 
 impl Outage {
     /// Every one.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::WorkerKilled,
         Self::WorkerFrozen,
         Self::ZombieWakes,
@@ -76,6 +79,7 @@ impl Outage {
         Self::StoreCut,
         Self::Drained,
         Self::Terminated,
+        Self::PublisherLost,
     ];
 
     /// In words.
@@ -91,6 +95,7 @@ impl Outage {
             Self::StoreCut => "store away for 30 s",
             Self::Drained => "worker drained",
             Self::Terminated => "worker drained by SIGTERM",
+            Self::PublisherLost => "publisher lost, back after 0.5 s",
         }
     }
 
@@ -122,10 +127,12 @@ impl Outage {
 
     /// Whether the job goes to another worker.
     fn moves_the_job(self) -> bool {
-        !matches!(
-            self,
-            Self::EncoderKilled | Self::EncoderFrozen | Self::StoreCut
-        )
+        !matches!(self, Self::EncoderKilled | Self::EncoderFrozen) && !self.keeps_the_run()
+    }
+
+    /// Whether FFmpeg goes on.
+    fn keeps_the_run(self) -> bool {
+        matches!(self, Self::StoreCut | Self::PublisherLost)
     }
 }
 
@@ -188,6 +195,9 @@ impl Scene {
         let is_after = |segment: &PlaylistSegment| match outage {
             // The run goes on: what began while the store was away counts.
             Outage::StoreCut => segment.begins.is_some_and(|begins| begins >= at),
+            Outage::PublisherLost => segment
+                .ends()
+                .is_some_and(|ends| ends > at + RECONNECTS_AFTER),
             // Until it is known, a worker that is cut off may still publish.
             _ => run_of(segment).is_ok_and(|other| other > run),
         };
@@ -234,6 +244,7 @@ impl Scene {
                 self.on_air.viewer.watch(STORE_AWAY).await?;
                 self.outsider()?.open_store(&self.on_air.id)?;
             }
+            Outage::PublisherLost => self.on_air.publish_to(&self.job)?,
             Outage::Drained => {
                 let path = format!("/workers/{}", text(&self.job, "/worker_id")?);
                 let api = &self.on_air.api;
@@ -258,7 +269,7 @@ impl Scene {
             ensure!(job["ingest"] == self.job["ingest"], "ingest changed");
         }
         let viewer = &self.on_air.viewer;
-        let runs = u64::from(outage != Outage::StoreCut);
+        let runs = u64::from(!outage.keeps_the_run());
         ensure!(
             viewer.discontinuities(MEDIA)? == runs,
             "{} discontinuities",

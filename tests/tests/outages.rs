@@ -23,4 +23,5 @@ outages! {
     a_store_that_is_away_costs_no_segment: StoreCut,
     a_drained_worker_hands_its_job_to_one_that_is_ready: Drained,
     a_worker_told_by_sigterm_does_the_same: Terminated,
+    a_lost_publisher_comes_back_to_the_same_run: PublisherLost,
 }

@@ -231,11 +231,12 @@ async fn left(store: &InMemory) -> Vec<String> {
 }
 
 /// Whoever still writes while a channel is deleted, and after, leaves nothing
-/// behind: an end in the name of the last attempt, or a worker.
+/// behind: an end in the name of the last attempt, a worker, or one that is
+/// about to create its playlists.
 #[tokio::test]
 async fn a_deletion_fences_whoever_still_writes() {
     for operation in 0..24 {
-        for by_worker in [false, true] {
+        for (by_worker, published) in [(false, true), (true, true), (true, false)] {
             let memory = Arc::new(InMemory::new());
             let world = World::on(memory.clone());
             let store = MediaStore::new(memory.clone());
@@ -244,7 +245,9 @@ async fn a_deletion_fences_whoever_still_writes() {
             let clock = || world.now();
             let mut channel = world.claim(slow.clone(), 1).await.unwrap();
             world.start_run(&mut channel, 1);
-            world.publish(&mut channel, 0).await.unwrap();
+            if published {
+                world.publish(&mut channel, 0).await.unwrap();
+            }
             faults.plan(faults.operations() + operation, Fault::Freeze);
             let writes = async {
                 match by_worker {
@@ -272,7 +275,7 @@ async fn a_deletion_fences_whoever_still_writes() {
             left.retain(|path| !path.ends_with("timeline.json"));
             assert!(
                 left.is_empty(),
-                "operation {operation}, by a worker: {by_worker}: {left:?}"
+                "operation {operation}, by a worker: {by_worker}, published: {published}: {left:?}"
             );
         }
     }
