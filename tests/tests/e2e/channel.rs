@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use anyhow::ensure;
+use nix::sys::signal::Signal;
 use reqwest::{Method, StatusCode};
 use tests::api::{Api, text};
 use tests::machine::{Machine, until};
@@ -17,7 +19,7 @@ const SOON: Duration = Duration::from_secs(60);
 
 #[tokio::test]
 async fn a_channel_is_paused_resumed_stopped_and_resumed() -> anyhow::Result<()> {
-    let machine = Machine::start(&[]).await?;
+    let mut machine = Machine::start(&[]).await?;
     let api = Api::of(&machine)?;
     let job = api.create(&small_channel(|_| {})?).await?;
     let id = text(&job, "/id")?.to_owned();
@@ -80,14 +82,16 @@ async fn a_channel_is_paused_resumed_stopped_and_resumed() -> anyhow::Result<()>
     })
     .await?;
     let folder = machine.folder().join("media").join(&id);
+    let tombstone = folder.join("timeline.json");
     until("its media to be gone", SOON, || async {
-        let gone = match std::fs::read_dir(&folder) {
-            Ok(_) => walk(&folder)?.is_empty(),
-            Err(_) => true,
-        };
-        Ok(gone.then_some(()))
+        Ok((walk(&folder)? == [tombstone.clone()]).then_some(()))
     })
-    .await
+    .await?;
+    // Nobody can be writing before the next start.
+    machine.end(Signal::SIGTERM).await?;
+    machine.restart().await?;
+    ensure!(!folder.exists(), "something is left in {folder:?}");
+    Ok(())
 }
 
 /// Every file below a folder.
