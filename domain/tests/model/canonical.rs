@@ -60,8 +60,9 @@ impl World {
         let job = |job: JobNo| stores.jobs[usize::from(job)];
         self.queue.retain(|envelope| match envelope.letter {
             Letter::Look(look) => job(look.job).is_some_and(|record| {
+                // It goes on with the attempt that its own was handed over to.
                 record.state.is_placed()
-                    && record.attempt == look.attempt
+                    && record.attempt >= look.attempt
                     && record.link_for(envelope.id) == look.watch_seq
             }),
             Letter::Schedule { job: no, .. }

@@ -17,7 +17,7 @@ use crate::world::{Event, Fate, World};
 const NO_VIOLATION: &str = "nobody writes what is another's";
 const ONE_JOB_A_WORKER: &str = "no worker is booked twice, each job's knows of it";
 const FLEET: &str = "the fleet's counter counts the open workers";
-const CLOSING: &str = "once faults end, all is well after two sweeps";
+const CLOSING: &str = "once faults end, all is well after a few sweeps";
 
 impl Model for Scenario {
     type State = World;
@@ -224,6 +224,12 @@ impl World {
         }
         if kinds.drained && !process.leaving && (serving.is_some() || process.life == Life::Idle) {
             events.push(Event::TellToLeave(worker));
+        }
+        if kinds.handed_over && !process.draining && !process.leaving && serving.is_some() {
+            events.push(Event::Drain(worker));
+        }
+        if process.draining && serving.is_some_and(|serving| !serving.impatient) {
+            events.push(Event::LosePatience(worker));
         }
         let runs = serving.is_some_and(|serving| serving.outcome.is_none());
         if kinds.failed && runs && process.task.is_none() {

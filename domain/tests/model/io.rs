@@ -39,6 +39,7 @@ pub enum Call {
         beat: u64,
     },
     NoteTask(WorkerNo),
+    RefuseStandby(WorkerNo),
     Register(WorkerNo),
     Launch(WorkerNo),
     Kill(WorkerNo),

@@ -45,6 +45,7 @@ const ANYTHING: Kinds = Kinds {
     frozen: true,
     killed: true,
     drained: true,
+    handed_over: false,
     misjudged: true,
     failed: true,
 };
@@ -65,6 +66,15 @@ const WORKERS: Kinds = Kinds {
     drained: true,
     misjudged: true,
     failed: true,
+    ..Kinds::NONE
+};
+
+/// A drain, and what else may happen to who leaves and who is to go on.
+const DRAINS: Kinds = Kinds {
+    frozen: true,
+    killed: true,
+    drained: true,
+    handed_over: true,
     ..Kinds::NONE
 };
 
@@ -175,6 +185,69 @@ fn clients_amid_a_fault() {
             killed: true,
             ..Kinds::NONE
         },
+        orders: 1,
+        wishes: ALL_WISHES,
+        close_every: 8,
+        ..Scenario::default()
+    });
+}
+
+#[test]
+fn a_drain_to_an_idle_worker_amid_a_fault() {
+    holds(Scenario {
+        name: "a drain to an idle worker amid a fault",
+        spare: true,
+        faults: 2,
+        kinds: DRAINS,
+        schedulers: 1,
+        close_every: 16,
+        ..Scenario::default()
+    });
+}
+
+#[test]
+fn a_drain_to_a_standby_that_is_launched() {
+    holds(Scenario {
+        name: "a drain to a standby that is launched",
+        faults: 2,
+        kinds: DRAINS,
+        schedulers: 1,
+        close_every: 16,
+        ..Scenario::default()
+    });
+}
+
+#[test]
+fn a_drain_amid_orders() {
+    holds(Scenario {
+        name: "a drain amid orders",
+        spare: true,
+        faults: 1,
+        kinds: Kinds {
+            handed_over: true,
+            ..Kinds::NONE
+        },
+        orders: 2,
+        wishes: ALL_WISHES,
+        schedulers: 1,
+        close_every: 8,
+        ..Scenario::default()
+    });
+}
+
+#[test]
+fn clients_amid_freezes_and_repetitions() {
+    holds(Scenario {
+        name: "clients amid freezes and repetitions",
+        faults: 1,
+        kinds: Kinds {
+            twice: true,
+            frozen: true,
+            misjudged: true,
+            ..Kinds::NONE
+        },
+        kills: false,
+        schedulers: 1,
         orders: 1,
         wishes: ALL_WISHES,
         close_every: 8,
@@ -309,6 +382,19 @@ fn a_claim_of_a_deleted_channel_is_found() {
         wishes: &[Wish::DeleteMedia],
         fine_media: true,
         broken: Some(Break::ClaimATombstone),
+        ..Scenario::default()
+    });
+}
+
+#[test]
+fn a_job_handed_over_to_any_worker_is_found() {
+    breaks(Scenario {
+        name: "broken: handed over to any worker",
+        spare: true,
+        faults: 2,
+        kinds: DRAINS,
+        schedulers: 1,
+        broken: Some(Break::HandOverToAnyWorker),
         ..Scenario::default()
     });
 }

@@ -14,8 +14,8 @@ use jiff::Timestamp;
 
 /// A job's place in the model.
 pub type JobNo = u8;
-/// A worker's place in the model: the spare, then those launched for each
-/// attempt of each job.
+/// A worker's place in the model: the spare, then for each job those launched
+/// for its attempts, and the standbys for their workers.
 pub type WorkerNo = u8;
 
 /// No scenario comes to a higher attempt.
@@ -24,9 +24,12 @@ pub const ATTEMPTS: u64 = 6;
 pub const JOBS: u8 = 2;
 /// The worker that is there from the start, where a scenario has one.
 pub const SPARE: WorkerNo = 0;
-/// How many workers there can be with so many jobs.
-pub fn workers(jobs: u8) -> usize {
-    1 + usize::from(jobs) * ATTEMPTS as usize
+/// How many workers there can be with so many jobs, the last one's standbys
+/// only where there are any.
+pub fn workers(jobs: u8, standbys: bool) -> usize {
+    let each = ATTEMPTS as usize;
+    let last = if standbys { 0 } else { each };
+    1 + usize::from(jobs) * 2 * each - last
 }
 
 /// The time, always: nothing in the protocol may depend on it.
@@ -46,9 +49,11 @@ static TEMPLATES: LazyLock<Vec<Job>> = LazyLock::new(|| {
 
 static WORKER_IDS: LazyLock<Vec<WorkerId>> = LazyLock::new(|| {
     let spare = WorkerId::parse("00000000-0000-4000-8000-000000000000").unwrap();
-    let launched = TEMPLATES
-        .iter()
-        .flat_map(|job| (1..=ATTEMPTS).map(|attempt| WorkerId::for_attempt(&job.id, attempt)));
+    let launched = TEMPLATES.iter().flat_map(|job| {
+        let own = (1..=ATTEMPTS).map(|attempt| WorkerId::for_attempt(&job.id, attempt));
+        let standbys = (1..=ATTEMPTS).map(|attempt| WorkerId::for_standby(&job.id, attempt));
+        own.chain(standbys)
+    });
     std::iter::once(spare).chain(launched).collect()
 });
 
@@ -151,9 +156,27 @@ pub struct WorkerRecord {
     pub booking: Option<(JobNo, u64)>,
     pub beat: u64,
     pub swept_beat: Option<u64>,
+    /// A standby's that boots: sweeps in a row that saw it there.
+    pub swept_still: u32,
+    /// A standby's: it has been launched.
+    pub has_task: bool,
+    pub no_standby: bool,
 }
 
 impl WorkerRecord {
+    /// One just launched, for this booking or as a standby.
+    pub fn booting(booking: Option<(JobNo, u64)>) -> Self {
+        Self {
+            state: WorkerState::Booting,
+            booking,
+            beat: 0,
+            swept_beat: None,
+            swept_still: 0,
+            has_task: false,
+            no_standby: false,
+        }
+    }
+
     /// The domain's record.
     pub fn worker(&self, worker: WorkerNo) -> Worker {
         let booking = self.booking.map(|(job, attempt)| Booking {
@@ -164,6 +187,9 @@ impl WorkerRecord {
             state: self.state,
             beat: self.beat,
             swept_beat: self.swept_beat,
+            swept_still: self.swept_still,
+            task: self.has_task.then(String::new),
+            no_standby: self.no_standby,
             ..Worker::booting(worker_id(worker).clone(), WorkerSize::Small, booking, NOW)
         }
     }

@@ -52,8 +52,10 @@ pub struct Kinds {
     pub frozen: bool,
     /// A worker's process dies.
     pub killed: bool,
-    /// A worker is told to leave.
+    /// A worker is told to leave at once.
     pub drained: bool,
+    /// A worker is told to leave, make before break.
+    pub handed_over: bool,
     /// A worker that does well is taken for dead.
     pub misjudged: bool,
     /// A job fails for good.
@@ -70,6 +72,7 @@ impl Kinds {
         frozen: false,
         killed: false,
         drained: false,
+        handed_over: false,
         misjudged: false,
         failed: false,
     };
@@ -100,6 +103,8 @@ pub enum Break {
     ClaimByAnyAttempt,
     /// `timeline.json` is written whatever is there.
     WriteOverAnyTimeline,
+    /// A job is handed over to a worker whether it is idle or not.
+    HandOverToAnyWorker,
     /// A channel is claimed though it was deleted.
     ClaimATombstone,
     /// A sweep that never starts a lost chain of looks again.

@@ -6,9 +6,9 @@ use std::time::Duration;
 use domain::ids::WorkerId;
 use domain::job::{Change, Job, JobState, Reason, ReasonCode, Totals};
 use domain::protocol::{
-    OnDelete, OnSchedule, OnStopBy, OnSweepJob, OnSweepWorker, OnTaskStopped, OnWatch, Timing,
-    on_delete, on_schedule, on_stop_by, on_sweep_job, on_sweep_worker, on_task_stopped, on_watch,
-    playlists_are_to_end,
+    OnDelete, OnDraining, OnSchedule, OnStopBy, OnSweepJob, OnSweepWorker, OnTaskStopped, OnWatch,
+    Timing, on_delete, on_draining, on_schedule, on_stop_by, on_sweep_job, on_sweep_worker,
+    on_task_stopped, on_watch, playlists_are_to_end,
 };
 use domain::timeline::Claim;
 use domain::worker::WorkerState;
@@ -132,15 +132,13 @@ impl Handler<'_, '_> {
         let after = booked.job.clone();
         let worker = worker_no(&id);
         let booking = (no, after.attempt);
-        let launch = WorkerChange::Launch { worker, booking };
+        let launch = WorkerChange::Launch {
+            worker,
+            booking: Some(booking),
+        };
         match self.io.call(Call::Commit(no, Box::new(booked), launch))? {
             Answer::Done => {
-                let record = WorkerRecord {
-                    state: WorkerState::Booting,
-                    booking: Some(booking),
-                    beat: 0,
-                    swept_beat: None,
-                };
+                let record = WorkerRecord::booting(Some(booking));
                 self.drive_launch(no, &after, worker, &record)
             }
             Answer::FleetFull => self.wait_for_fleet(no, stored),
@@ -231,18 +229,70 @@ impl Handler<'_, '_> {
                     by: self.message,
                 };
                 match self.io.call(advance)? {
-                    Answer::Conflict => Ok(()),
-                    Answer::Done => self.io.send(Letter::Look(next)),
-                    _ => Err(Halt::Failed),
+                    Answer::Conflict => return Ok(()),
+                    Answer::Done => self.io.send(Letter::Look(next))?,
+                    _ => return Err(Halt::Failed),
+                }
+                match worker {
+                    Some((worker, record)) => self.look_at_drain(&job, worker, &record),
+                    None => Ok(()),
                 }
             }
             OnWatch::Dead(reason) => match worker {
                 Some((worker, record)) => {
                     self.replace(look.job, &job, worker, &record, reason.code)
                 }
+                None if self.has_moved_on(look.job, &job)? => self.io.send(Letter::Look(look)),
                 None => self.lose(look.job, &job, reason.code, None),
             },
         }
+    }
+
+    fn has_moved_on(&mut self, no: JobNo, job: &Job) -> Run<bool> {
+        let now = self.io.job(no)?;
+        Ok(now.is_none_or(|stored| stored.attempt != job.attempt))
+    }
+
+    /// What fails here is for the next look.
+    fn look_at_drain(&mut self, job: &Job, worker: WorkerNo, record: &WorkerRecord) -> Run<()> {
+        if record.state != WorkerState::Draining {
+            return Ok(());
+        }
+        let id = WorkerId::for_standby(&job.id, job.attempt);
+        let standby = worker_no(&id);
+        let Answer::Idle(idle) = self.io.call(Call::ReadIdle)? else {
+            return Ok(());
+        };
+        let found = self.io.worker(standby)?.map(|found| found.worker(standby));
+        let draining = record.worker(worker);
+        match on_draining(&draining, job, !idle.is_empty(), found.as_ref()) {
+            OnDraining::Leave => Ok(()),
+            OnDraining::Launch => {
+                let launch = WorkerChange::Launch {
+                    worker: standby,
+                    booking: None,
+                };
+                match self.io.call(Call::CommitWorker(launch))? {
+                    Answer::Done => self.launch_standby(standby),
+                    Answer::FleetFull => self.refuse_standby(worker),
+                    _ => Ok(()),
+                }
+            }
+            OnDraining::LaunchAgain => self.launch_standby(standby),
+            OnDraining::Refuse => self.refuse_standby(worker),
+        }
+    }
+
+    fn launch_standby(&mut self, standby: WorkerNo) -> Run<()> {
+        if self.io.call(Call::Launch(standby))? == Answer::Done {
+            self.io.call(Call::NoteTask(standby))?;
+        }
+        Ok(())
+    }
+
+    fn refuse_standby(&mut self, worker: WorkerNo) -> Run<()> {
+        self.io.call(Call::RefuseStandby(worker))?;
+        Ok(())
     }
 
     fn task_stopped(&mut self, worker: WorkerNo) -> Run<()> {

@@ -20,6 +20,12 @@ pub enum WorkerChange {
     },
     Launch {
         worker: WorkerNo,
+        /// A standby has none.
+        booking: Option<(JobNo, u64)>,
+    },
+    HandOver {
+        from: WorkerNo,
+        to: WorkerNo,
         booking: (JobNo, u64),
     },
     Release {
@@ -104,13 +110,28 @@ impl Stores {
             },
             Call::NoteBeat { worker, beat } => match self.worker_mut(*worker) {
                 Some(found) if found.beat == *beat => {
+                    let standby = found.state == WorkerState::Booting && found.booking.is_none();
+                    if standby {
+                        found.swept_still = found.worker(*worker).still_for_sweeps();
+                    }
                     found.swept_beat = Some(*beat);
                     Answer::Done
                 }
                 _ => Answer::Conflict,
             },
             Call::NoteTask(worker) => match self.worker_mut(*worker) {
-                Some(found) if found.state != WorkerState::Closed => Answer::Done,
+                Some(found) if found.state != WorkerState::Closed => {
+                    // Nobody asks for it of those that are booked.
+                    found.has_task = found.booking.is_none();
+                    Answer::Done
+                }
+                _ => Answer::Conflict,
+            },
+            Call::RefuseStandby(worker) => match self.worker_mut(*worker) {
+                Some(found) if found.state == WorkerState::Draining => {
+                    found.no_standby = true;
+                    Answer::Done
+                }
                 _ => Answer::Conflict,
             },
             Call::Register(worker) => match self.worker_mut(*worker) {
@@ -120,6 +141,7 @@ impl Stores {
                         None => WorkerState::Idle,
                     };
                     found.beat = 1;
+                    found.swept_still = 0;
                     Answer::Worker(*worker, Some(*found))
                 }
                 _ => Answer::Conflict,
@@ -199,7 +221,7 @@ impl Stores {
         &mut self.channels[usize::from(job)]
     }
 
-    fn idle(&self) -> Vec<WorkerNo> {
+    pub fn idle(&self) -> Vec<WorkerNo> {
         let records = (0..).zip(&self.workers);
         records
             .filter(|(_, record)| record.is_some_and(|found| found.state == WorkerState::Idle))
@@ -257,10 +279,16 @@ impl Stores {
     fn check_worker(&self, scenario: &Scenario, change: WorkerChange) -> Option<Answer> {
         let found = |worker: WorkerNo| self.workers[usize::from(worker)];
         let any = |which| scenario.broken == Some(which);
+        let is_idle = |worker| found(worker).is_some_and(|found| found.state == WorkerState::Idle);
         let holds = match change {
             WorkerChange::None => true,
-            WorkerChange::Book { worker, .. } => found(worker)
-                .is_some_and(|found| found.state == WorkerState::Idle || any(Break::BookAnyWorker)),
+            WorkerChange::Book { worker, .. } => {
+                is_idle(worker) || (found(worker).is_some() && any(Break::BookAnyWorker))
+            }
+            WorkerChange::HandOver { from, to, .. } => {
+                let leaves = found(from).is_some_and(|found| found.state != WorkerState::Closed);
+                leaves && (is_idle(to) || any(Break::HandOverToAnyWorker))
+            }
             WorkerChange::Launch { worker, .. } => found(worker).is_none(),
             WorkerChange::Release { worker, booking } => found(worker).is_some_and(|found| {
                 found.state == WorkerState::Booked && found.booking == Some(booking)
@@ -282,11 +310,16 @@ impl Stores {
             WorkerChange::None => {}
             WorkerChange::Launch { worker, booking } => {
                 self.live += 1;
-                self.workers[usize::from(worker)] = Some(WorkerRecord {
-                    state: WorkerState::Booting,
-                    booking: Some(booking),
-                    beat: 0,
-                    swept_beat: None,
+                self.workers[usize::from(worker)] = Some(WorkerRecord::booting(booking));
+            }
+            WorkerChange::HandOver { from, to, booking } => {
+                self.change_worker(WorkerChange::Book {
+                    worker: to,
+                    booking,
+                });
+                self.change_worker(WorkerChange::Close {
+                    worker: from,
+                    seen_beat: None,
                 });
             }
             WorkerChange::Book { worker, booking } => {
@@ -303,7 +336,8 @@ impl Stores {
                 }
             }
             WorkerChange::Close { worker, seen_beat } => {
-                self.live -= 1;
+                // A scenario that is broken may close more than it opened.
+                self.live = self.live.saturating_sub(1);
                 let moved = self.workers[usize::from(worker)]
                     .zip(seen_beat)
                     .is_some_and(|(found, seen)| found.beat != seen);
@@ -316,6 +350,15 @@ impl Stores {
             }
         }
         Answer::Done
+    }
+
+    /// What a worker notes that was told to leave (`Store::drain_worker`).
+    pub fn drain(&mut self, worker: WorkerNo) {
+        if let Some(found) = self.worker_mut(worker)
+            && matches!(found.state, WorkerState::Idle | WorkerState::Booked)
+        {
+            found.state = WorkerState::Draining;
+        }
     }
 
     /// A beat, on condition of the booking (`Some`) or of being in the fleet.

@@ -2,14 +2,18 @@
 //! leaves, as in `worker::fleet` and `worker::attempt`. It fences itself by
 //! no clock here, which leaves it free to write for as long as it likes.
 
+use std::time::Duration;
+
 use domain::job::{Change, Reason, ReasonCode, Totals};
-use domain::protocol::{Assignment, assignment_of, closes_itself};
+use domain::protocol::{
+    Assignment, DRAIN_PATIENCE, OnDrain, assignment_of, closes_itself, on_drain,
+};
 use domain::timeline::Claim;
-use domain::worker::WorkerState;
+use domain::worker::{Worker, WorkerState};
 
 use crate::io::{Answer, Call, Halt, Io, Run};
 use crate::media::{self, ChannelError, PRESENTATION, Writer};
-use crate::records::{JobNo, NOW, WorkerNo, WorkerRecord, worker_id};
+use crate::records::{JobNo, NOW, WorkerNo, WorkerRecord, worker_id, worker_no};
 use crate::scenario::Break;
 use crate::store::WorkerChange;
 
@@ -19,8 +23,10 @@ pub struct Process {
     pub life: Life,
     /// It stands still (SIGSTOP, a stalled machine): nothing of it moves.
     pub frozen: bool,
-    /// It was told to leave.
+    /// It was told to leave at once.
     pub leaving: bool,
+    /// It was told to leave, once another can go on.
+    pub draining: bool,
     /// What it is doing, with the journal of its calls.
     pub task: Option<(Work, Vec<Answer>)>,
 }
@@ -53,6 +59,8 @@ pub struct Serving {
     pub outcome: Option<Outcome>,
     /// The publisher is done: whether the playlists are ended.
     pub ended: Option<bool>,
+    /// It has waited for another for long enough.
+    pub impatient: bool,
 }
 
 impl Serving {
@@ -68,6 +76,7 @@ impl Serving {
             published: false,
             outcome: None,
             ended: None,
+            impatient: false,
         }
     }
 }
@@ -87,6 +96,7 @@ pub enum Outcome {
     Stopped,
     Failed,
     HandedBack,
+    HandedOver(WorkerNo),
 }
 
 /// What a process does next.
@@ -138,7 +148,7 @@ impl Serving {
             return Some(Work::Begin);
         }
         match self.outcome {
-            Some(Outcome::HandedBack) => return Some(Work::WriteEnd),
+            Some(Outcome::HandedBack | Outcome::HandedOver(_)) => return Some(Work::WriteEnd),
             Some(_) if self.ended.is_none() => return Some(Work::End),
             Some(_) => return Some(Work::WriteEnd),
             None => {}
@@ -151,6 +161,22 @@ impl Serving {
             _ if !self.published => Some(Work::Publish),
             (_, Told::Running) => Some(Work::Tell(Told::Streaming)),
             _ => None,
+        }
+    }
+
+    /// With a beat of a worker that is to leave: whether its job goes on
+    /// elsewhere now.
+    pub fn depart(&mut self, own: &Worker, ready: Option<WorkerNo>) {
+        let waited = match self.impatient {
+            true => DRAIN_PATIENCE,
+            false => Duration::ZERO,
+        };
+        if self.outcome.is_none() {
+            self.outcome = match on_drain(own, waited, ready.map(|no| worker_id(no).clone())) {
+                OnDrain::Wait => None,
+                OnDrain::HandOver(to) => Some(Outcome::HandedOver(worker_no(&to))),
+                OnDrain::HandBack(_) => Some(Outcome::HandedBack),
+            };
         }
     }
 
@@ -294,6 +320,11 @@ fn write_end(io: &mut Io<'_>, worker: WorkerNo, leaving: bool, serving: &Serving
     };
     let free = if leaving { close } else { release };
     let totals = Totals::default();
+    if let Some(Outcome::HandedOver(to)) = serving.outcome
+        && hand_over(io, worker, to, serving)?
+    {
+        return Ok(Did::Leave);
+    }
     let playlists_ended = serving.ended == Some(true);
     let (change, half) = match serving.outcome {
         Some(Outcome::Failed) => {
@@ -305,7 +336,7 @@ fn write_end(io: &mut Io<'_>, worker: WorkerNo, leaving: bool, serving: &Serving
             };
             (fail, free)
         }
-        Some(Outcome::HandedBack) => {
+        Some(Outcome::HandedBack | Outcome::HandedOver(_)) => {
             let reason = Reason::new(ReasonCode::WorkerDrained, "");
             (Change::HandBack { reason, totals }, close)
         }
@@ -322,6 +353,46 @@ fn write_end(io: &mut Io<'_>, worker: WorkerNo, leaving: bool, serving: &Serving
         Some(WorkerChange::Release { .. }) => Ok(Did::Free),
         _ => Ok(Did::Leave),
     }
+}
+
+/// Gives the job to the worker that was found, or else to one more; whether it
+/// is another's now.
+fn hand_over(io: &mut Io<'_>, worker: WorkerNo, found: WorkerNo, serving: &Serving) -> Run<bool> {
+    let booking = (serving.job, serving.attempt + 1);
+    let mut next = Some(found);
+    while let Some(to) = next {
+        let Some(stored) = io.job(serving.job)? else {
+            return Ok(true);
+        };
+        let job = stored.job(serving.job);
+        if !job.is_booked_on(worker_id(worker), serving.attempt) {
+            return Ok(true);
+        }
+        let change = Change::HandOver {
+            to: worker_id(to).clone(),
+            reason: Reason::new(ReasonCode::WorkerDrained, ""),
+            totals: Totals::default(),
+        };
+        // It is to stop: that is for nobody else to do.
+        let Ok(transition) = job.apply(change, NOW) else {
+            return Ok(false);
+        };
+        let half = WorkerChange::HandOver {
+            from: worker,
+            to,
+            booking,
+        };
+        next = match io.call(Call::Commit(serving.job, Box::new(transition), half))? {
+            Answer::Done => return Ok(true),
+            Answer::WorkerChanged if to == found => match io.call(Call::ReadIdle)? {
+                Answer::Idle(idle) => idle.into_iter().find(|other| *other != found),
+                _ => None,
+            },
+            Answer::WorkerChanged => None,
+            _ => return Err(Halt::Failed),
+        };
+    }
+    Ok(false)
 }
 
 /// Writes a change until it is written (with which half of the worker's) or

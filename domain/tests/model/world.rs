@@ -73,8 +73,12 @@ pub enum Event {
     Freeze(WorkerNo),
     Thaw(WorkerNo),
     Kill(WorkerNo),
-    /// SIGTERM, or idle for too long.
+    /// SIGINT, or idle for too long.
     TellToLeave(WorkerNo),
+    /// SIGTERM: make before break.
+    Drain(WorkerNo),
+    /// It has waited for another worker for long enough.
+    LosePatience(WorkerNo),
     /// Its job can't go on.
     Fail(WorkerNo),
     /// The media store does not take the playlists' end for too long.
@@ -100,15 +104,14 @@ pub enum Fate {
 
 impl World {
     pub fn start(scenario: &Scenario) -> Self {
-        let count = workers(scenario.jobs);
+        let count = workers(scenario.jobs, scenario.kinds.handed_over);
         let mut workers = vec![None; count];
         let mut processes = vec![Process::default(); count];
         if scenario.spare {
             workers[usize::from(SPARE)] = Some(WorkerRecord {
                 state: WorkerState::Idle,
-                booking: None,
                 beat: 1,
-                swept_beat: None,
+                ..WorkerRecord::booting(None)
             });
             processes[usize::from(SPARE)].life = Life::Idle;
         }
@@ -225,6 +228,20 @@ impl World {
             Event::TellToLeave(worker) => {
                 self.spend()?;
                 self.process(worker).leaving = true;
+                Some(())
+            }
+            Event::Drain(worker) => {
+                self.spend()?;
+                let process = self.process(worker);
+                match process.life {
+                    Life::Serving(_) => process.draining = true,
+                    _ => process.leaving = true,
+                }
+                Some(())
+            }
+            Event::LosePatience(worker) => {
+                self.spend()?;
+                self.lose_patience(worker);
                 Some(())
             }
             Event::Fail(worker) => {
@@ -501,7 +518,11 @@ impl World {
             }
             Life::Serving(serving) if serving.accepted => {
                 let booking = (serving.job, serving.attempt);
-                let record = self.stores.beat(worker, Some(booking));
+                let mut record = self.stores.beat(worker, Some(booking));
+                if record.is_some() && self.process(worker).draining {
+                    self.stores.drain(worker);
+                    record = self.stores.workers[usize::from(worker)];
+                }
                 let job = self.stores.jobs[usize::from(serving.job)];
                 let job = job.map(|record| record.job(serving.job));
                 let orders = match record {
@@ -509,8 +530,29 @@ impl World {
                     None => Assignment::Gone,
                 };
                 self.order(worker, orders);
+                if let Some(record) = record.filter(|found| found.state == WorkerState::Draining) {
+                    let ready = self.ready();
+                    if let Life::Serving(serving) = &mut self.process(worker).life {
+                        serving.depart(&record.worker(worker), ready);
+                    }
+                }
             }
             _ => {}
+        }
+    }
+
+    /// An idle worker whose beat moves.
+    fn ready(&self) -> Option<WorkerNo> {
+        let moves = |worker: &WorkerNo| {
+            let process = &self.processes[usize::from(*worker)];
+            process.life == Life::Idle && !process.frozen
+        };
+        self.stores.idle().into_iter().find(moves)
+    }
+
+    pub fn lose_patience(&mut self, worker: WorkerNo) {
+        if let Life::Serving(serving) = &mut self.process(worker).life {
+            serving.impatient = true;
         }
     }
 
