@@ -14,7 +14,10 @@ async fn listed(world: &World) -> Vec<String> {
         .checked
         .list(None)
         .map_ok(|meta| meta.location.to_string());
-    listing.try_collect().await.unwrap()
+    let mut paths: Vec<String> = listing.try_collect().await.unwrap();
+    // A folder has no order.
+    paths.sort();
+    paths
 }
 
 fn media(world: &World, label: &str) -> super::super::check::MediaPlaylist {
