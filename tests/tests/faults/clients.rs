@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use tower::ServiceExt;
 
 use crate::dice::Dice;
-use crate::weather::{Mortal, Switch};
+use crate::weather::{Mortal, Storm};
 
 /// What was accepted last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,7 +45,7 @@ pub const LABELS: [&str; 2] = ["v", "a"];
 pub struct Client {
     pub api: Router,
     pub dice: Dice,
-    pub storm: Switch,
+    pub storm: Storm,
 }
 
 impl Client {
@@ -168,8 +168,11 @@ impl Client {
             true => dice.random_range(0..10),
             false => u32::MAX,
         };
-        let answer = Mortal::new(self.api.clone().oneshot(request), lives).await?;
-        let answer = answer.unwrap();
+        let answer = Mortal::new(self.api.clone().oneshot(request), lives).await;
+        if answer.is_none() {
+            self.storm.brings("API: died of a call");
+        }
+        let answer = answer?.unwrap();
         let status = answer.status().as_u16();
         let body = answer.into_body().collect().await.unwrap().to_bytes();
         Some((status, serde_json::from_slice(&body).unwrap_or_default()))

@@ -1,6 +1,7 @@
 //! DynamoDB as the fault runs have it: the embedded one, behind an HTTP
 //! connector of the SDK that fails as the network and the service do.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -40,6 +41,8 @@ pub struct Database {
     clock: Clock,
     /// What reads that need not be consistent were answered with.
     answers: Arc<Mutex<HashMap<String, Answers>>>,
+    /// It takes every write, whatever its condition.
+    pub ignores_conditions: bool,
 }
 
 impl Database {
@@ -49,6 +52,7 @@ impl Database {
             network,
             clock,
             answers: Arc::default(),
+            ignores_conditions: false,
         }
     }
 
@@ -85,7 +89,13 @@ impl Database {
     }
 
     fn run(&self, operation: &str, body: &str) -> (u16, String) {
-        let done = cli::up::dynamo::run(&self.embedded, operation, body)
+        let mut request = Cow::Borrowed(body);
+        if self.ignores_conditions {
+            let mut lax = serde_json::from_str(body).unwrap();
+            without_conditions(&mut lax);
+            request = Cow::Owned(lax.to_string());
+        }
+        let done = cli::up::dynamo::run(&self.embedded, operation, &request)
             .unwrap_or_else(|| panic!("an operation the fault runs don't know: {operation}"));
         match done {
             Ok(body) => (200, body),
@@ -148,6 +158,7 @@ impl Line {
     fn fate(&self, operation: &str) -> Fate {
         let mut dice = self.dice.throw(operation);
         if self.weather.no_database.is_on() {
+            self.weather.storm.brings("database: cut off");
             return match dice.random_bool(0.5) {
                 true => Fate::Before,
                 false => Fate::Silence { served: false },
@@ -160,17 +171,28 @@ impl Line {
             operation,
             "UpdateItem" | "TransactWriteItems" | "BatchWriteItem"
         );
-        match dice.random_range(0..1000) {
-            0..20 => Fate::Before,
-            20..45 => Fate::After,
-            45..52 => Fate::Silence { served: false },
-            52..60 => Fate::Silence { served: true },
-            60..85 => Fate::Late(Duration::from_millis(dice.random_range(1..400))),
-            85..95 => Fate::Refused("InternalServerError", 500),
-            95..105 => Fate::Refused("ProvisionedThroughputExceededException", 400),
-            105..135 if writes => Fate::Met,
-            _ => Fate::Served,
-        }
+        let (fate, name) = match dice.random_range(0..1000) {
+            0..20 => (Fate::Before, "database: not reached"),
+            20..45 => (Fate::After, "database: answer lost"),
+            45..52 => (Fate::Silence { served: false }, "database: no answer"),
+            52..60 => (Fate::Silence { served: true }, "database: no answer"),
+            60..85 => {
+                let delay = Duration::from_millis(dice.random_range(1..400));
+                (Fate::Late(delay), "database: late")
+            }
+            85..95 => {
+                let refused = Fate::Refused("InternalServerError", 500);
+                (refused, "database: failed")
+            }
+            95..105 => {
+                let refused = Fate::Refused("ProvisionedThroughputExceededException", 400);
+                (refused, "database: throttled")
+            }
+            105..135 if writes => (Fate::Met, "database: transactions in conflict"),
+            _ => return Fate::Served,
+        };
+        self.weather.storm.brings(name);
+        fate
     }
 
     async fn call(self, operation: String, body: String) -> Result<HttpResponse, ConnectorError> {
@@ -229,10 +251,13 @@ impl Line {
             values.remove(":from");
         }
         let mut dice = self.dice.throw("stale");
-        let stale = self.weather.storm.is_on() && dice.random_bool(0.2);
+        let stale = self.weather.storm.is_on() && dice.random_bool(0.6);
         let pick = stale.then(|| dice.random_range(0.0..1.0));
-        self.database
-            .stale(&format!("{operation} {request}"), answer, pick)
+        let aged = (self.database).stale(&format!("{operation} {request}"), answer.clone(), pick);
+        if aged != answer {
+            self.weather.storm.brings("database: stale read");
+        }
+        aged
     }
 }
 
@@ -254,6 +279,21 @@ impl HttpConnector for Line {
         let body = String::from_utf8(body.to_vec()).unwrap();
         let line = self.clone();
         HttpConnectorFuture::new(Self::call(line, operation, body))
+    }
+}
+
+/// Makes every condition of a request hold. They stay in it, as what they name
+/// must be used.
+fn without_conditions(request: &mut Value) {
+    match request {
+        Value::Object(fields) => {
+            if let Some(Value::String(condition)) = fields.get_mut("ConditionExpression") {
+                *condition = format!("({condition}) OR attribute_not_exists(nothing)");
+            }
+            fields.values_mut().for_each(without_conditions);
+        }
+        Value::Array(items) => items.iter_mut().for_each(without_conditions),
+        _ => {}
     }
 }
 

@@ -44,6 +44,7 @@ use std::time::{Duration, Instant};
 
 use clock::Clock;
 use tracing_subscriber::fmt::MakeWriter;
+use weather::Tally;
 use world::{Broken, Settings};
 
 /// Seeds in `make test`.
@@ -64,15 +65,42 @@ fn seeds() {
             (from..from + number("SEEDS").unwrap_or(SEEDS)).collect()
         }
     };
-    let failed = run_all(&seeds, PATIENCE, Broken::Nothing, u64::MAX);
+    let tally = Tally::default();
+    let failed = run_all(&seeds, PATIENCE, Broken::Nothing, u64::MAX, &tally);
+    eprint!("{tally}");
     assert!(failed.is_empty(), "{}", failed.join("\n"));
+    // What the embedded database never does by itself is there all the same.
+    for fault in [
+        "database: transactions in conflict",
+        "database: stale read",
+        "database: answer lost",
+    ] {
+        let enough = seeds.len() as u64 / 2;
+        assert!(seeds.len() < 100 || tally.of(fault) > enough, "{fault}");
+    }
 }
 
 /// The order checker finds what it is there for.
 #[test]
 fn a_store_that_ignores_conditions_is_found() {
     let seeds: Vec<u64> = (1..=200).collect();
-    let failed = run_all(&seeds, PATIENCE, Broken::StoreIgnoresConditions, 1);
+    let failed = run_all(
+        &seeds,
+        PATIENCE,
+        Broken::StoreIgnoresConditions,
+        1,
+        &Tally::default(),
+    );
+    assert!(!failed.is_empty(), "200 seeds have not found it");
+}
+
+/// Without the database's conditions workers are booked twice and orders are
+/// lost.
+#[test]
+fn a_database_that_ignores_conditions_is_found() {
+    let seeds: Vec<u64> = (1..=200).collect();
+    let broken = Broken::DatabaseIgnoresConditions;
+    let failed = run_all(&seeds, Duration::from_secs(5), broken, 1, &Tally::default());
     assert!(!failed.is_empty(), "200 seeds have not found it");
 }
 
@@ -80,7 +108,8 @@ fn a_store_that_ignores_conditions_is_found() {
 #[test]
 fn what_nobody_sweeps_is_found() {
     let seeds: Vec<u64> = (1..=200).collect();
-    let failed = run_all(&seeds, Duration::from_secs(5), Broken::NoSweep, 1);
+    let broken = Broken::NoSweep;
+    let failed = run_all(&seeds, Duration::from_secs(5), broken, 1, &Tally::default());
     assert!(!failed.is_empty(), "200 seeds have not found it");
 }
 
@@ -90,7 +119,13 @@ fn number(name: &str) -> Option<u64> {
 
 /// Lives through these worlds, many at a time, until so many have failed; how
 /// each of those failed.
-fn run_all(seeds: &[u64], patience: Duration, broken: Broken, enough: u64) -> Vec<String> {
+fn run_all(
+    seeds: &[u64],
+    patience: Duration,
+    broken: Broken,
+    enough: u64,
+    tally: &Tally,
+) -> Vec<String> {
     let (next, failures) = (AtomicU64::new(0), AtomicU64::new(0));
     let failed = Mutex::new(Vec::new());
     let began = Instant::now();
@@ -113,6 +148,7 @@ fn run_all(seeds: &[u64], patience: Duration, broken: Broken, enough: u64) -> Ve
                         patience,
                         broken,
                         clock: Clock::default(),
+                        tally: tally.clone(),
                     };
                     if let Err(wrong) = run_one(settings) {
                         failures.fetch_add(1, Ordering::SeqCst);

@@ -87,6 +87,7 @@ impl View {
     fn fate(&self, operation: &str) -> Fate {
         let mut dice = self.dice.throw(operation);
         if self.weather.no_store.is_on() {
+            self.weather.storm.brings("object store: cut off");
             return match dice.random_bool(0.7) {
                 true => Fate::Before,
                 false => Fate::Silence,
@@ -95,13 +96,18 @@ impl View {
         if !self.weather.storm.is_on() {
             return Fate::Served;
         }
-        match dice.random_range(0..1000) {
-            0..15 => Fate::Before,
-            15..35 => Fate::After,
-            35..65 => Fate::Late(Duration::from_millis(dice.random_range(1..600))),
-            65..68 => Fate::Silence,
-            _ => Fate::Served,
-        }
+        let (fate, name) = match dice.random_range(0..1000) {
+            0..15 => (Fate::Before, "object store: not reached"),
+            15..35 => (Fate::After, "object store: answer lost"),
+            35..65 => {
+                let delay = Duration::from_millis(dice.random_range(1..600));
+                (Fate::Late(delay), "object store: late")
+            }
+            65..68 => (Fate::Silence, "object store: no answer"),
+            _ => return Fate::Served,
+        };
+        self.weather.storm.brings(name);
+        fate
     }
 
     async fn meet<T: Send + 'static>(

@@ -15,12 +15,15 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::dice::Dice;
-use crate::weather::{Mortal, Switch};
+use crate::weather::{Mortal, Storm};
 
 /// As the queue on AWS: then it is a dead letter.
 const TRIES: u32 = 5;
 /// The pause before a message that was not dealt with comes again.
 const VISIBILITY: Duration = Duration::from_millis(150);
+
+/// What a scheduler has for a message: ten seconds, at the pace of these worlds.
+const DEADLINE: Duration = Duration::from_millis(500);
 
 /// A message on its way.
 #[derive(Clone)]
@@ -34,7 +37,7 @@ struct Letter {
 pub struct Post {
     sender: mpsc::UnboundedSender<Letter>,
     dice: Dice,
-    storm: Switch,
+    storm: Storm,
 }
 
 /// The receiving end.
@@ -44,7 +47,7 @@ pub struct Letters {
 
 impl Post {
     /// A queue; `dice` are those of the first who posts.
-    pub fn new(dice: Dice, storm: &Switch) -> (Self, Letters) {
+    pub fn new(dice: Dice, storm: &Storm) -> (Self, Letters) {
         let (sender, letters) = mpsc::unbounded_channel();
         let post = Self {
             sender,
@@ -90,13 +93,18 @@ impl JobQueue for Post {
             return Ok(());
         }
         match dice.random_range(0..1000) {
-            0..40 if !is_kept => {}
-            40..60 => return failed(),
+            0..40 if !is_kept => self.storm.brings("queue: message lost"),
+            40..60 => {
+                self.storm.brings("queue: not reached");
+                return failed();
+            }
             60..80 => {
+                self.storm.brings("queue: answer lost");
                 self.post(&body, delay);
                 return failed();
             }
             80..140 => {
+                self.storm.brings("queue: message twice");
                 self.post(&body, delay);
                 self.post(
                     &body,
@@ -104,6 +112,7 @@ impl JobQueue for Post {
                 );
             }
             140..200 => {
+                self.storm.brings("queue: message late");
                 self.post(
                     &body,
                     delay + Duration::from_millis(dice.random_range(50..1000)),
@@ -117,7 +126,7 @@ impl JobQueue for Post {
 
 impl Letters {
     /// Hands every letter to one of the schedulers when it is due.
-    pub async fn deliver(mut self, schedulers: Vec<Arc<Scheduler>>, dice: Dice, storm: Switch) {
+    pub async fn deliver(mut self, schedulers: Vec<Arc<Scheduler>>, dice: Dice, storm: Storm) {
         let mut under_way = JoinSet::new();
         let ids = Arc::new(AtomicU64::new(0));
         loop {
@@ -137,7 +146,7 @@ async fn deliver_one(
     letter: Letter,
     schedulers: Vec<Arc<Scheduler>>,
     dice: Dice,
-    storm: Switch,
+    storm: Storm,
     ids: Arc<AtomicU64>,
 ) {
     tokio::time::sleep(letter.delay).await;
@@ -154,10 +163,13 @@ async fn deliver_one(
             true => dice.random_range(0..14),
             false => u32::MAX,
         };
-        match Mortal::new(scheduler.handle(event), lives).await {
+        match Mortal::new(scheduler.handle(event, DEADLINE), lives).await {
             Some(response) if response.batch_item_failures.is_empty() => return,
             Some(_) => {}
-            None => tracing::info!(body = letter.body, "FAULT the scheduler died of a message"),
+            None => {
+                storm.brings("scheduler: died of a message");
+                tracing::info!(body = letter.body, "FAULT the scheduler died of a message");
+            }
         }
         tokio::time::sleep(VISIBILITY).await;
     }

@@ -7,7 +7,7 @@ use aws::store::{Store, StoreError};
 use domain::ids::JobId;
 use domain::job::{Job, JobState};
 use domain::timeline::{TIMELINE, media_playlist_name};
-use domain::worker::WorkerState;
+use domain::worker::{Worker, WorkerState};
 use serde_json::json;
 
 use crate::clients::{Channel, LABELS, Want};
@@ -203,8 +203,20 @@ impl Verdict {
         Ok(unmet)
     }
 
+    /// Whether so many workers are idle, and no other is open.
+    pub async fn standbys(&self, wanted: u64) -> Option<String> {
+        let open = match self.store.workers(&WorkerState::OPEN).await {
+            Ok(open) => open,
+            Err(error) => return Some(error.to_string()),
+        };
+        let idle = |worker: &&Worker| worker.state == WorkerState::Idle;
+        let found = (open.len() as u64, open.iter().filter(idle).count() as u64);
+        (found != (wanted, wanted))
+            .then(|| format!("(open, idle) workers are {found:?}, and {wanted} are kept warm"))
+    }
+
     /// The fleet's counter.
-    pub fn counted(&self) -> i64 {
+    fn counted(&self) -> i64 {
         let key = json!({"worker_id": {"S": "fleet"}});
         self.database
             .item("faults-workers", &key)

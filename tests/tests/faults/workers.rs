@@ -30,7 +30,7 @@ use crate::database::{Database, tables};
 use crate::dice::Dice;
 use crate::media::Shore;
 use crate::queue::Post;
-use crate::weather::{Switch, Weather};
+use crate::weather::{Storm, Switch, Weather};
 
 /// What stands in for FFmpeg.
 const FAKE: &str = env!("CARGO_BIN_EXE_fake-ffmpeg");
@@ -39,7 +39,7 @@ const FAKE: &str = env!("CARGO_BIN_EXE_fake-ffmpeg");
 pub struct Ground {
     pub seed: u64,
     pub clock: Clock,
-    pub storm: Switch,
+    pub storm: Storm,
     pub database: Database,
     pub shore: Shore,
     pub post: Post,
@@ -246,20 +246,34 @@ impl WorkerLauncher for Fleet {
         let task = Ok(format!("task/{id}"));
         let failed = || Err(LaunchError::Failed("injected fault".to_owned()));
         let mut dice = self.dice.throw("launch");
+        let storm = &self.ground.storm;
         tokio::task::yield_now().await;
-        if !self.ground.storm.is_on() {
+        if !storm.is_on() {
             self.start(id, Duration::ZERO);
             return task;
         }
         match dice.random_range(0..100) {
-            0..6 => return Err(LaunchError::NoCapacity("injected fault".to_owned())),
-            6..10 => return failed(),
+            0..6 => {
+                storm.brings("launcher: no capacity");
+                return Err(LaunchError::NoCapacity("injected fault".to_owned()));
+            }
+            6..10 => {
+                storm.brings("launcher: not reached");
+                return failed();
+            }
             10..15 => {
+                storm.brings("launcher: answer lost");
                 self.start(id, Duration::ZERO);
                 return failed();
             }
-            15..20 => tracing::info!(%id, "FAULT the launch is lost"),
-            20..35 => self.start(id, Duration::from_millis(dice.random_range(50..2000))),
+            15..20 => {
+                storm.brings("launcher: launch lost");
+                tracing::info!(%id, "FAULT the launch is lost");
+            }
+            20..35 => {
+                storm.brings("launcher: slow launch");
+                self.start(id, Duration::from_millis(dice.random_range(50..2000)));
+            }
             _ => self.start(id, Duration::ZERO),
         }
         task
@@ -270,10 +284,15 @@ impl WorkerLauncher for Fleet {
         let mut dice = self.dice.throw("stop");
         tokio::task::yield_now().await;
         let Some(hand) = hand else { return Ok(()) };
-        if self.ground.storm.is_on() {
+        let storm = &self.ground.storm;
+        if storm.is_on() {
             match dice.random_range(0..100) {
-                0..20 => return Err(LaunchError::Failed("injected fault".to_owned())),
+                0..20 => {
+                    storm.brings("launcher: stop failed");
+                    return Err(LaunchError::Failed("injected fault".to_owned()));
+                }
                 20..40 => {
+                    storm.brings("launcher: stop without effect");
                     tracing::info!(worker = hand.number, "FAULT it is not stopped");
                     return Ok(());
                 }

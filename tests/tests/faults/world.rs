@@ -29,7 +29,7 @@ use crate::dice::Dice;
 use crate::media::Shore;
 use crate::queue::Post;
 use crate::verdict::Verdict;
-use crate::weather::{Switch, Weather};
+use crate::weather::{Storm, Tally, Weather};
 use crate::workers::{Fleet, Ground};
 
 /// How long the faults last.
@@ -57,6 +57,8 @@ pub struct Settings {
     pub broken: Broken,
     /// Its time.
     pub clock: Clock,
+    /// Where its faults are counted.
+    pub tally: Tally,
 }
 
 /// What is broken on purpose, to show that it is found.
@@ -65,6 +67,8 @@ pub enum Broken {
     Nothing,
     /// The object store ignores the conditions of writes.
     StoreIgnoresConditions,
+    /// The database takes every write, whatever its condition.
+    DatabaseIgnoresConditions,
     /// Nobody sweeps.
     NoSweep,
 }
@@ -72,13 +76,13 @@ pub enum Broken {
 /// The world under way.
 struct World {
     settings: Settings,
-    storm: Switch,
+    storm: Storm,
     dice: Dice,
     ground: Arc<Ground>,
     fleet: Arc<Fleet>,
     api: Router,
     verdict: Verdict,
-    /// Workers that are kept warm, whatever is asked of them.
+    /// How many workers are kept warm: they come again, whoever ends them.
     min_idle: u64,
     under_way: JoinSet<()>,
     _folder: TempDir,
@@ -101,12 +105,13 @@ impl World {
         // What takes effect after its caller has gone does so here.
         let network = Handle::current();
         let clock = settings.clock.clone();
-        let storm = Switch::default();
+        let storm = Storm::new(settings.tally.clone());
         let dice = Dice::new(seed, "world");
         let mut plan = dice.throw("plan");
         let folder = tempfile::tempdir().unwrap();
         programs(folder.path(), &mut plan);
-        let database = Database::new(network.clone(), clock.clone());
+        let mut database = Database::new(network.clone(), clock.clone());
+        database.ignores_conditions = settings.broken == Broken::DatabaseIgnoresConditions;
         let mut shore = Shore::new(network);
         shore.ignores_conditions = settings.broken == Broken::StoreIgnoresConditions;
         let clear = Weather::default();
@@ -227,16 +232,19 @@ impl World {
             let length = TIMING.lease.mul_f64(length);
             match kind {
                 0..20 => {
+                    self.storm.brings("worker: killed");
                     tracing::info!(worker, "FAULT killed");
                     hand.kill();
                     continue;
                 }
                 20..32 => {
+                    self.storm.brings("worker: drained");
                     tracing::info!(worker, "FAULT drained");
                     hand.terminate();
                     continue;
                 }
                 32..62 => {
+                    self.storm.brings("worker: frozen");
                     tracing::info!(worker, ?length, "FAULT frozen");
                     hand.freeze();
                 }
@@ -261,7 +269,7 @@ impl World {
     }
 
     /// All is well: first as it was wanted, then with all stopped and nobody
-    /// left. What is wrong, if it isn't in time.
+    /// left but those that are kept warm. What is wrong, if it isn't in time.
     async fn come_to_rest(&mut self, mut channels: Vec<Channel>) -> Vec<String> {
         let wrong = self.settle(&channels).await;
         if !wrong.is_empty() {
@@ -301,16 +309,10 @@ impl World {
         let deadline = Instant::now() + self.settings.patience;
         loop {
             let mut left = self.verdict.unmet(&[]).await;
-            if self.min_idle == 0 {
-                let alive = self.fleet.alive();
-                left.extend(
-                    alive
-                        .iter()
-                        .map(|hand| format!("worker {} stays", hand.number)),
-                );
-                if self.verdict.counted() != 0 {
-                    left.push(format!("{} workers are counted", self.verdict.counted()));
-                }
+            left.extend(self.verdict.standbys(self.min_idle).await);
+            let alive = self.fleet.alive().len() as u64;
+            if alive != self.min_idle {
+                left.push(format!("{alive} workers stay, not {}", self.min_idle));
             }
             left.extend(processes(&self.ground.folder));
             if left.is_empty() || Instant::now() > deadline {
