@@ -16,6 +16,9 @@ use super::channel::ChannelError;
 use super::store::{Condition, MediaStore, WriteError};
 use super::writer::{RACES, contested};
 
+/// Objects deleted at once: as many as S3 takes in a request.
+const PAGE: usize = 1000;
+
 /// Deletes all that a job has published, for good: only the tombstone stays,
 /// some 300 bytes. To be repeated until it succeeds.
 ///
@@ -106,21 +109,23 @@ async fn is_deleted(store: &MediaStore, job: &JobId) -> Result<bool, StoreError>
     Ok(timeline.is_some_and(|timeline| timeline.is_deleted()))
 }
 
-/// Deletes all but the timeline, playlists first.
+/// Deletes all but the timeline, playlists first. The rest goes page by page
+/// as it is listed: where this breaks off, less is left for the next time.
 async fn delete_all(store: &MediaStore, job: &JobId) -> Result<(), StoreError> {
     let (folder, timeline) = (store.folder(job), store.object(job, TIMELINE));
-    let listed: Vec<Path> = store
+    let channel = store.inner().list_with_delimiter(Some(&folder)).await?;
+    let playlists = channel.objects.into_iter().map(|meta| meta.location);
+    delete(store, playlists.filter(is_playlist).collect()).await?;
+    let mut pages = store
         .inner()
         .list(Some(&folder))
         .map_ok(|meta| meta.location)
-        .try_collect()
-        .await?;
-    let (playlists, rest): (Vec<_>, Vec<_>) = listed
-        .into_iter()
-        .filter(|path| *path != timeline)
-        .partition(is_playlist);
-    delete(store, playlists).await?;
-    delete(store, rest).await
+        .try_filter(move |path| std::future::ready(*path != timeline))
+        .try_chunks(PAGE);
+    while let Some(page) = pages.next().await {
+        delete(store, page.map_err(|broken| broken.1)?).await?;
+    }
+    Ok(())
 }
 
 async fn delete(store: &MediaStore, paths: Vec<Path>) -> Result<(), StoreError> {

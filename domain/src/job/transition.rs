@@ -263,13 +263,22 @@ impl Job {
                 self.desired = Desired::Run;
                 open
             }
-            // Its playlists are ended where the spec says that they are.
-            (Change::ReplaceSpec { spec }, S::Stopped | S::Failed)
-                if self.ending && spec.output.s3_output != self.spec.output.s3_output =>
+            (Change::ReplaceSpec { .. } | Change::RotateKey { .. }, _)
+                if self.deletion.is_some() =>
             {
                 return Err(IllegalChange {
                     state,
-                    wanted: "moved to another bucket: its playlists are still being ended in this one",
+                    wanted: "changed: it is being deleted",
+                });
+            }
+            // Its playlists are ended, and its media deleted, where the spec
+            // says that they are.
+            (Change::ReplaceSpec { spec }, S::Stopped | S::Failed)
+                if self.attempt > 0 && spec.output.s3_output != self.spec.output.s3_output =>
+            {
+                return Err(IllegalChange {
+                    state,
+                    wanted: "moved to another bucket: it has published to this one; create a new job for the other",
                 });
             }
             (Change::ReplaceSpec { spec }, S::Stopped | S::Failed) => {

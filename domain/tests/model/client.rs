@@ -34,6 +34,7 @@ pub fn ask(
                 OnDeleteRequest::Mark(deletion) => {
                     (Change::RequestDelete { deletion }, Desired::Stop)
                 }
+                // Marked and removed: nobody can write it in between.
                 OnDeleteRequest::Remove => {
                     world.stores.jobs[usize::from(no)] = None;
                     return Some(());

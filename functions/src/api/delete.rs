@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use domain::ids::JobId;
-use domain::job::{Change, Job};
+use domain::job::{Change, Deletion, Job};
 use domain::protocol::{OnDeleteRequest, on_delete_request};
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -74,6 +74,11 @@ impl Api {
     ) -> Result<Option<Job>, StepError> {
         let deletion = match on_delete_request(&job, parameters.force, parameters.media) {
             OnDeleteRequest::Remove => {
+                // Marked first: nobody resumes it while its history goes.
+                let deletion = Deletion { media: false };
+                let job = self
+                    .commit(&job, Change::RequestDelete { deletion })
+                    .await?;
                 self.store.delete_job(&job).await?;
                 tracing::info!(job_id = %job.id, "deleted");
                 return Ok(None);

@@ -37,7 +37,7 @@ pub(super) async fn get(JobCall { api, id, host }: JobCall) -> Result<Json<JobVi
     responses(
         (status = 200, body = JobView),
         (status = 404, description = "No such job", body = Problem, content_type = PROBLEM_JSON),
-        (status = 409, description = "The job has not ended: stop it first; or its playlists are still being ended, and it would move to another bucket", body = Problem, content_type = PROBLEM_JSON),
+        (status = 409, description = "The job has not ended: stop it first; or it is being deleted, or it has published and would move to another bucket", body = Problem, content_type = PROBLEM_JSON),
         (status = 408, description = "The body did not come in time", body = Problem, content_type = PROBLEM_JSON),
         (status = 413, description = "The body is too large", body = Problem, content_type = PROBLEM_JSON),
         (status = 422, description = "The spec is not valid: all its faults, each with a JSON pointer", body = Problem, content_type = PROBLEM_JSON),

@@ -207,7 +207,9 @@ impl From<IllegalChange> for Problem {
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::Conflict => Self::unavailable("the record changed meanwhile; try again"),
+            StoreError::Conflict | StoreError::Contended => {
+                Self::unavailable("the record changed meanwhile; try again")
+            }
             StoreError::Unavailable(fault) => {
                 tracing::warn!(fault, "the database is unavailable");
                 Self::unavailable("the database does not answer just now; try again")

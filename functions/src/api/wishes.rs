@@ -100,6 +100,7 @@ pub(super) async fn resume(call: JobCall) -> Answer {
     responses(
         (status = 200, description = "It has a new key", body = JobView),
         (status = 404, description = "No such job", body = Problem, content_type = PROBLEM_JSON),
+        (status = 409, description = "It is being deleted", body = Problem, content_type = PROBLEM_JSON),
     )
 )]
 pub(super) async fn rotate_stream_key(

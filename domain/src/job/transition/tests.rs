@@ -272,9 +272,47 @@ fn a_stop_without_the_worker_takes_an_attempt_of_its_own() {
     assert_eq!(finished.attempt, stopping.attempt);
 }
 
-/// The bucket in its spec is where its playlists are ended.
+/// The bucket in its spec is where its playlists are ended, and its media
+/// deleted.
 #[test]
-fn a_job_whose_playlists_are_still_to_be_ended_stays_in_its_bucket() {
+fn a_job_that_has_published_stays_in_its_bucket() {
+    let apply = |job: &Job, change| job.apply(change, Timestamp::UNIX_EPOCH);
+    let replace = |spec: &Spec| Change::ReplaceSpec { spec: spec.clone() };
+    let new = job_in(JobState::Created);
+    let unplaced = apply(&new, Change::RequestStop).unwrap().job;
+    let mut moved = new.spec.clone();
+    moved.output.s3_output = Some(crate::spec::S3Output {
+        bucket: "another".to_owned(),
+    });
+    assert_eq!(apply(&unplaced, replace(&moved)).unwrap().job.spec, moved);
+
+    let fail = Change::Fail {
+        reason: reason(),
+        totals: totals(),
+        playlists_ended: true,
+    };
+    let failed = apply(&job_in(JobState::Running), fail).unwrap().job;
+    assert!(apply(&failed, replace(&moved)).is_err());
+    let mut other = failed.spec.clone();
+    other.input.reconnect_window += 7;
+    assert_eq!(apply(&failed, replace(&other)).unwrap().job.spec, other);
+}
+
+#[test]
+fn a_job_that_is_being_deleted_is_changed_no_more() {
+    let apply = |job: &Job, change| job.apply(change, Timestamp::UNIX_EPOCH);
+    let delete = Change::RequestDelete {
+        deletion: Deletion { media: true },
+    };
+    let deleted = apply(&job_in(JobState::Stopped), delete).unwrap().job;
+    let spec = deleted.spec.clone();
+    assert!(apply(&deleted, Change::ReplaceSpec { spec }).is_err());
+    let key = StreamKey::generate();
+    assert!(apply(&deleted, Change::RotateKey { key }).is_err());
+}
+
+#[test]
+fn playlists_are_ended_once() {
     let fail = Change::Fail {
         reason: reason(),
         totals: totals(),
@@ -282,21 +320,8 @@ fn a_job_whose_playlists_are_still_to_be_ended_stays_in_its_bucket() {
     };
     let apply = |job: &Job, change| job.apply(change, Timestamp::UNIX_EPOCH);
     let failed = apply(&job_in(JobState::Running), fail).unwrap().job;
-    let mut moved = failed.spec.clone();
-    moved.output.s3_output = Some(crate::spec::S3Output {
-        bucket: "another".to_owned(),
-    });
-    let mut other = failed.spec.clone();
-    other.input.reconnect_window += 7;
-    let replace = |spec: &Spec| Change::ReplaceSpec { spec: spec.clone() };
-    assert!(apply(&failed, replace(&moved)).is_err());
-    assert_eq!(apply(&failed, replace(&other)).unwrap().job.spec, other);
     let ended = apply(&failed, Change::EndPlaylists).unwrap().job;
-    assert_eq!(apply(&ended, replace(&moved)).unwrap().job.spec, moved);
-    assert!(
-        apply(&ended, Change::EndPlaylists).is_err(),
-        "once is enough"
-    );
+    assert!(apply(&ended, Change::EndPlaylists).is_err());
 }
 
 /// One write: nobody else can take it in between.
