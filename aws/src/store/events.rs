@@ -5,6 +5,7 @@ use domain::event::Event;
 use domain::ids::JobId;
 
 use super::item::{Item, event, n, readable, s};
+use super::rest::Rest;
 use super::{Store, StoreError};
 
 /// DynamoDB's limit of one BatchWriteItem.
@@ -72,6 +73,7 @@ impl Store {
                 .build()
                 .ok()
         });
+        let mut rest = Rest::default();
         let mut requests: Vec<_> = deletes
             .map(|delete| WriteRequest::builder().delete_request(delete).build())
             .collect();
@@ -88,6 +90,9 @@ impl Store {
                 .unprocessed_items()
                 .and_then(|left| left.get(&self.tables.events));
             requests = left.cloned().unwrap_or_default();
+            if !requests.is_empty() {
+                rest.pause().await?;
+            }
         }
         Ok(())
     }

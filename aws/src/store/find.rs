@@ -8,7 +8,8 @@ use domain::ids::WorkerId;
 use domain::spec::WorkerSize;
 use domain::worker::{Worker, WorkerState};
 
-use super::item::{readable, s, string, worker};
+use super::item::{idle_soon, readable, s, string, worker};
+use super::rest::Rest;
 use super::tables::{BY_STATE, IDLE, key};
 use super::{Store, StoreError};
 
@@ -39,17 +40,26 @@ impl Store {
         from: &WorkerId,
         limit: usize,
     ) -> Result<Vec<WorkerId>, StoreError> {
-        let mut ids = self.idle_page(size, from, ">=", limit).await?;
+        self.idle_from(size.as_str(), from, limit).await
+    }
+
+    async fn idle_from(
+        &self,
+        idle: &str,
+        from: &WorkerId,
+        limit: usize,
+    ) -> Result<Vec<WorkerId>, StoreError> {
+        let mut ids = self.idle_page(idle, from, ">=", limit).await?;
         if ids.len() < limit {
             let left = limit - ids.len();
-            ids.extend(self.idle_page(size, from, "<", left).await?);
+            ids.extend(self.idle_page(idle, from, "<", left).await?);
         }
         Ok(ids)
     }
 
     async fn idle_page(
         &self,
-        size: WorkerSize,
+        idle: &str,
         from: &WorkerId,
         side: &str,
         limit: usize,
@@ -59,8 +69,8 @@ impl Store {
             .query()
             .table_name(&self.tables.workers)
             .index_name(IDLE)
-            .key_condition_expression(format!("idle = :size AND worker_id {side} :from"))
-            .expression_attribute_values(":size", s(size.as_str()))
+            .key_condition_expression(format!("idle = :idle AND worker_id {side} :from"))
+            .expression_attribute_values(":idle", s(idle))
             .expression_attribute_values(":from", s(from.as_str()))
             .limit(i32::try_from(limit).unwrap_or(i32::MAX))
             .send()
@@ -180,8 +190,8 @@ impl Store {
     }
 
     /// What is to be counted before a worker is kept warm or lets itself go:
-    /// idle workers of this size, up to `limit`, and those that boot, a page of
-    /// them, with all writes before now. Two queries, and their records.
+    /// workers of this size that are idle, and those that boot with no job
+    /// waiting for them, up to `limit` of each, with all writes before now.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -192,12 +202,13 @@ impl Store {
     ) -> Result<Vec<Worker>, StoreError> {
         let anywhere = WorkerId::generate();
         let (idle, booting) = futures::future::try_join(
-            self.idle_workers(size, &anywhere, limit),
-            self.worker_id_page(WorkerState::Booting, BATCH, None),
+            self.idle_from(size.as_str(), &anywhere, limit),
+            self.idle_from(&idle_soon(size), &anywhere, limit),
         )
         .await?;
-        let idle = idle.into_iter().map(|id| id.as_str().to_owned());
-        self.workers_by_id(idle.chain(booting).collect()).await
+        let ids = idle.into_iter().chain(booting);
+        let ids = ids.map(|id| id.as_str().to_owned());
+        self.workers_by_id(ids.collect()).await
     }
 
     async fn worker_ids_in(&self, state: WorkerState) -> Result<Vec<String>, StoreError> {
@@ -225,6 +236,7 @@ impl Store {
     async fn worker_batch(&self, ids: &[String]) -> Result<Vec<Worker>, StoreError> {
         let table = &self.tables.workers;
         let mut workers = Vec::with_capacity(ids.len());
+        let mut rest = Rest::default();
         let mut keys: Vec<_> = ids.iter().map(|id| key("worker_id", id)).collect();
         while !keys.is_empty() {
             let wanted = KeysAndAttributes::builder()
@@ -244,6 +256,9 @@ impl Store {
             // A busy table answers part of a batch.
             let left = got.unprocessed_keys().and_then(|tables| tables.get(table));
             keys = left.map(|left| left.keys().to_vec()).unwrap_or_default();
+            if !keys.is_empty() {
+                rest.pause().await?;
+            }
         }
         Ok(workers)
     }

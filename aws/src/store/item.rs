@@ -9,6 +9,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use domain::event::Event;
 use domain::ids::{JobId, WorkerId};
 use domain::job::{Job, JobState};
+use domain::spec::WorkerSize;
 use domain::worker::{Booking, Worker, WorkerState};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -106,10 +107,21 @@ pub(super) fn worker_item(worker: &Worker) -> Result<Item, StoreError> {
         item.insert("booking_job".to_owned(), s(booking.job.as_str()));
         item.insert("booking_attempt".to_owned(), n(booking.attempt));
     }
-    if worker.state == WorkerState::Idle {
-        item.insert("idle".to_owned(), s(worker.size.as_str()));
+    match (worker.state, &worker.booking) {
+        (WorkerState::Idle, _) => {
+            item.insert("idle".to_owned(), s(worker.size.as_str()));
+        }
+        (WorkerState::Booting, None) => {
+            item.insert("idle".to_owned(), s(idle_soon(worker.size)));
+        }
+        _ => {}
     }
     Ok(item)
+}
+
+/// Where the index of the idle has the standbys of a size that boot.
+pub(super) fn idle_soon(size: WorkerSize) -> String {
+    format!("{} soon", size.as_str())
 }
 
 /// Reads a worker's item.

@@ -19,6 +19,7 @@ mod fleet;
 mod item;
 mod jobs;
 mod list;
+mod rest;
 mod tables;
 #[cfg(any(test, feature = "test-util"))]
 pub mod testing;
