@@ -71,13 +71,13 @@ pub struct EcsLauncher {
 
 impl EcsLauncher {
     /// A launcher with these settings. ECS takes its time with RunTask: a
-    /// call is given longer than the database's, within the few seconds that
-    /// the scheduler itself has.
+    /// call is given longer than the database's, but a scheduler that has ten
+    /// seconds can still say that it failed.
     pub fn new(sdk: &aws_config::SdkConfig, settings: EcsSettings) -> Self {
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(Duration::from_secs(1))
-            .operation_attempt_timeout(Duration::from_secs(4))
-            .operation_timeout(Duration::from_secs(8))
+            .operation_attempt_timeout(Duration::from_secs(3))
+            .operation_timeout(Duration::from_secs(6))
             .build();
         let config = aws_sdk_ecs::config::Builder::from(sdk)
             .timeout_config(timeouts)

@@ -10,6 +10,9 @@ pub enum StoreError {
     /// The write's condition does not hold: read again and decide anew.
     #[error("the record has changed meanwhile")]
     Conflict,
+    /// A transaction was writing the record: the same call may succeed at once.
+    #[error("another write of the record was under way")]
+    Contended,
     /// The database did not answer or is busy: the same call may succeed later.
     #[error("the database is unavailable: {0}")]
     Unavailable(String),
@@ -47,10 +50,11 @@ impl StoreError {
         E: ProvideErrorMetadata + std::error::Error + 'static,
         R: std::fmt::Debug + 'static,
     {
-        if error.code() == Some("ConditionalCheckFailedException") {
-            return Self::Conflict;
+        match error.code() {
+            Some("ConditionalCheckFailedException") => Self::Conflict,
+            Some("TransactionConflictException") => Self::Contended,
+            _ => Self::Unavailable(DisplayErrorContext(error).to_string()),
         }
-        Self::Unavailable(DisplayErrorContext(error).to_string())
     }
 }
 
@@ -74,7 +78,7 @@ pub(super) fn failed_conditions<R>(
 
 /// Whether a transaction was cancelled, with none of its conditions failed,
 /// because another one was writing the same records: it may be tried again
-/// at once. The SDK doesn't do so by itself.
+/// after a moment. The SDK doesn't do so by itself.
 pub(super) fn met_another<R>(error: &SdkError<TransactWriteItemsError, R>) -> bool {
     !met_at(error).is_empty()
 }

@@ -20,6 +20,9 @@ const TRIES: u32 = 5;
 /// The pause before a failed message comes again.
 const PAUSE: Duration = Duration::from_secs(1);
 
+/// What the scheduler has for a message.
+const DEADLINE: Duration = Duration::from_secs(30);
+
 /// The sending end.
 #[derive(Debug, Clone)]
 pub struct LocalQueue {
@@ -87,7 +90,7 @@ async fn deliver_one(delivery: Delivery, scheduler: Arc<Scheduler>) {
         message.body = Some(delivery.body.clone());
         let mut event = SqsEvent::default();
         event.records = vec![message];
-        let failed = scheduler.handle(event).await.batch_item_failures;
+        let failed = scheduler.handle(event, DEADLINE).await.batch_item_failures;
         if failed.is_empty() {
             return;
         }

@@ -1,6 +1,7 @@
 //! The scheduler as a Lambda function behind the SQS queue.
 
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use aws::environment::{EnvironmentError, names, optional, parsed, required, sdk_config, timing};
 use aws::launcher::{EcsLauncher, EcsSettings};
@@ -70,6 +71,9 @@ fn one_size() -> Result<Option<WorkerSize>, EnvironmentError> {
     }
 }
 
+/// What is left of the function's time once the last message is given up.
+const ANSWERING: Duration = Duration::from_secs(1);
+
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     telemetry::init(LogFormat::Json);
@@ -94,7 +98,9 @@ async fn main() -> Result<(), Error> {
     };
     let scheduler = &scheduler;
     lambda_runtime::run(service_fn(move |event: LambdaEvent<SqsEvent>| async move {
-        Ok::<SqsBatchResponse, Error>(scheduler.handle(event.payload).await)
+        let left = event.context.deadline().duration_since(SystemTime::now());
+        let within = left.unwrap_or_default().saturating_sub(ANSWERING);
+        Ok::<SqsBatchResponse, Error>(scheduler.handle(event.payload, within).await)
     }))
     .await
 }

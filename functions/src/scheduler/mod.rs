@@ -28,9 +28,18 @@ use domain::protocol::Timing;
 use domain::spec::WorkerSize;
 use jiff::Timestamp;
 use place::Try;
+use rand::RngExt;
 use thiserror::Error;
 use tracing::field::Empty;
 use tracing::{Instrument, Span};
+
+/// How often a message is tried before it goes back to the queue, which may
+/// bring it again only after its visibility timeout.
+const TRIES: u32 = 8;
+/// The longest pause after the first try, which doubles with each: three
+/// seconds in all, at most. How long it is is random, as those that met each
+/// other must not meet again.
+const FIRST_PAUSE: Duration = Duration::from_millis(25);
 
 /// The scheduler and what it works with.
 pub struct Scheduler {
@@ -64,7 +73,8 @@ enum Failure {
     /// A record it is about can't be read: set aside for a person to look at.
     #[error("poison: {0}")]
     Unreadable(StoreError),
-    /// The database, the queue or the object store was not there.
+    /// The database, the queue or the object store was not there, or others
+    /// wrote the same records: to be decided anew.
     #[error("{0}")]
     Retry(String),
 }
@@ -73,7 +83,9 @@ impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Unreadable { .. } => Self::Unreadable(error),
-            StoreError::Conflict | StoreError::Unavailable(_) => Self::Retry(error.to_string()),
+            StoreError::Conflict | StoreError::Contended | StoreError::Unavailable(_) => {
+                Self::Retry(error.to_string())
+            }
         }
     }
 }
@@ -102,11 +114,13 @@ impl From<IllegalChange> for Failure {
 
 impl Scheduler {
     /// Takes a batch from the queue and names the messages that failed, as
-    /// SQS wants it (`ReportBatchItemFailures`).
-    pub async fn handle(&self, event: SqsEvent) -> SqsBatchResponse {
+    /// SQS wants it (`ReportBatchItemFailures`); so does one that is not
+    /// carried out `within` this time, as where a store does not answer. It
+    /// holds up no other.
+    pub async fn handle(&self, event: SqsEvent, within: Duration) -> SqsBatchResponse {
         let taken = event.records.into_iter().map(|message| {
             let span = tracing::info_span!("message", trace_id = Empty);
-            self.take_one(message).instrument(span)
+            self.take_one(message, within).instrument(span)
         });
         let failed = futures::future::join_all(taken).await.into_iter().flatten();
         let mut response = SqsBatchResponse::default();
@@ -121,11 +135,16 @@ impl Scheduler {
     }
 
     /// Takes one message; its id where it failed.
-    async fn take_one(&self, message: SqsMessage) -> Option<String> {
+    async fn take_one(&self, message: SqsMessage, within: Duration) -> Option<String> {
         let id = message.message_id.unwrap_or_default();
         let body = message.body.unwrap_or_default();
         let taken = match serde_json::from_str::<Message>(&body) {
-            Ok(message) => self.take(&message, &id).await,
+            Ok(message) => {
+                let taken = self.take_until_done(&message, &id);
+                let late = || Failure::Retry(format!("not done within {within:?}"));
+                let in_time = tokio::time::timeout(within, taken).await;
+                in_time.unwrap_or_else(|_| Err(late()))
+            }
             Err(error) => Err(error.into()),
         };
         match taken {
@@ -139,6 +158,23 @@ impl Scheduler {
                 Some(id)
             }
         }
+    }
+
+    /// Carries out a message, again where that fails. DynamoDB cancels one of
+    /// two transactions that meet, and many meet at the fleet's counter when
+    /// many workers die at once: none of their jobs shall wait for the queue.
+    async fn take_until_done(&self, message: &Message, id: &str) -> Result<(), Failure> {
+        let mut longest = self.timing.paced(FIRST_PAUSE);
+        for _ in 1..TRIES {
+            match self.take(message, id).await {
+                Err(Failure::Retry(fault)) => tracing::debug!(fault, "tried again"),
+                taken => return taken,
+            }
+            let share = rand::rng().random_range(0.0..1.0);
+            tokio::time::sleep(longest.mul_f64(share)).await;
+            longest *= 2;
+        }
+        self.take(message, id).await
     }
 
     /// Carries out a message. Its id is the same each time it is delivered,

@@ -10,12 +10,14 @@ use domain::job::{Change, Job};
 use domain::message::Message;
 use domain::protocol::{OnDelete, OnStopBy, on_delete, on_stop_by, playlists_are_to_end};
 use domain::spec::Source;
-use domain::worker::WorkerState;
+use domain::worker::{Booking, WorkerState};
 use jiff::Timestamp;
 
 use super::watch::totals;
 use super::{Failure, Scheduler, transition};
 
+/// What the object store may take to end playlists; then the sweep asks again.
+const ENDING: Duration = Duration::from_secs(5);
 /// How often a deletion looks whether its job has ended.
 const DELETE_PAUSE: Duration = Duration::from_secs(1);
 /// So long after a lease the last request of a worker that died is over, its
@@ -32,13 +34,16 @@ impl Scheduler {
         }
     }
 
-    /// Stops a job without its worker, and ends that worker.
+    /// Stops a job without its worker, and ends that worker, unless it has
+    /// finished just now and may serve another.
     async fn force_stop(&self, job: &Job) -> Result<(), Failure> {
-        let worker = self
-            .store
-            .worker_of(job)
-            .await?
-            .filter(|w| w.state != WorkerState::Closed);
+        let own = Booking {
+            job: job.id.clone(),
+            attempt: job.attempt,
+        };
+        let worker = self.store.worker_of(job).await?.filter(|worker| {
+            worker.state != WorkerState::Closed && worker.booking.as_ref() == Some(&own)
+        });
         if let Some(worker) = &worker
             && let Err(error) = self.launcher.stop(worker).await
         {
@@ -73,7 +78,12 @@ impl Scheduler {
             return Ok(());
         }
         let released = self.release_name(job).await;
-        match self.end_channel(job).await {
+        let ending = tokio::time::timeout(self.timing.paced(ENDING), self.end_channel(job));
+        let Ok(ended) = ending.await else {
+            tracing::warn!(job_id = %job.id, "the store does not answer: playlists not ended yet");
+            return Ok(());
+        };
+        match ended {
             // A higher attempt or a deletion has them: they are not ours to end.
             Ok(()) | Err(ChannelError::Fenced { .. } | ChannelError::Deleted) => {}
             Err(ChannelError::Corrupt(fault)) => {

@@ -36,7 +36,8 @@ impl Scheduler {
         );
         // What is missing is known once the dead are closed.
         let standbys = self.keep_standbys().await;
-        log_failures([jobs, endings, deletions, workers, standbys]);
+        let parts = [jobs, endings, deletions, workers, standbys];
+        log_failures(parts.into_iter().filter_map(Result::err));
     }
 
     /// A page after the first.
@@ -143,7 +144,15 @@ impl Scheduler {
         let page = self.store.open_workers(PAGE, after).await?;
         let next = page.next.map(|after| SweepPage::Workers { after });
         self.send_next(next).await?;
-        each(page.workers, |worker| self.sweep_worker(worker)).await;
+        let seen_to = each(page.workers, |worker| self.sweep_worker(worker)).await;
+        let still: Vec<Worker> = seen_to.into_iter().flatten().collect();
+        if still.is_empty() {
+            return Ok(());
+        }
+        // Two sweeps may come within one beat, as the queue repeats them.
+        // Whoever lives beats before this has passed.
+        tokio::time::sleep(2 * self.timing.beat_interval()).await;
+        each(still, async |worker| self.close_still(&worker).await).await;
         Ok(())
     }
 
@@ -159,15 +168,19 @@ impl Scheduler {
         }
     }
 
-    async fn sweep_worker(&self, worker: Worker) -> Result<(), Failure> {
+    /// The worker, if it is to be closed unless it beats.
+    async fn sweep_worker(&self, worker: Worker) -> Result<Option<Worker>, Failure> {
         let job = match &worker.booking {
             Some(booking) => self.booked_job(booking).await?,
             None => None,
         };
         match on_sweep_worker(&worker, job.as_ref()) {
-            OnSweepWorker::Leave => Ok(()),
-            OnSweepWorker::NoteBeat => unless_moved(self.store.note_beat(&worker).await),
-            OnSweepWorker::Close => self.close_still(&worker).await,
+            OnSweepWorker::Leave => Ok(None),
+            OnSweepWorker::NoteBeat => {
+                unless_moved(self.store.note_beat(&worker).await)?;
+                Ok(None)
+            }
+            OnSweepWorker::Close => Ok(Some(worker)),
         }
     }
 
@@ -191,13 +204,23 @@ impl Scheduler {
     }
 }
 
-/// Sees to each record of a page, a few at the same time.
-async fn each<T, F>(page: Vec<T>, see_to: impl Fn(T) -> F)
+/// Sees to each record of a page, a few at the same time; what each came to
+/// that could be seen to.
+async fn each<T, F, D>(page: Vec<T>, see_to: impl Fn(T) -> F) -> Vec<D>
 where
-    F: Future<Output = Result<(), Failure>>,
+    F: Future<Output = Result<D, Failure>>,
 {
     let seen_to = futures::stream::iter(page.into_iter().map(see_to));
-    log_failures(seen_to.buffered(AT_ONCE).collect::<Vec<_>>().await);
+    let seen_to: Vec<_> = seen_to.buffered(AT_ONCE).collect().await;
+    let (mut done, mut failed) = (Vec::new(), Vec::new());
+    for one in seen_to {
+        match one {
+            Ok(one) => done.push(one),
+            Err(failure) => failed.push(failure),
+        }
+    }
+    log_failures(failed);
+    done
 }
 
 /// A record that moved while it was looked at is in good health.
@@ -210,8 +233,8 @@ fn unless_moved(noted: Result<(), StoreError>) -> Result<(), Failure> {
 
 /// One record that can't be swept keeps no other from it; the next sweep
 /// comes to it again.
-fn log_failures(swept: impl IntoIterator<Item = Result<(), Failure>>) {
-    for failure in swept.into_iter().filter_map(Result::err) {
+fn log_failures(failures: impl IntoIterator<Item = Failure>) {
+    for failure in failures {
         tracing::error!(%failure, "not swept");
     }
 }

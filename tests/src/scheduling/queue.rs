@@ -16,6 +16,9 @@ use functions::scheduler::Scheduler;
 /// How often a message that fails is tried, as with the queue on AWS.
 const TRIES: u32 = 5;
 
+/// What a scheduler has for a message.
+const DEADLINE: Duration = Duration::from_secs(30);
+
 /// A queue without delays, but for looks: those it keeps.
 #[derive(Debug, Default)]
 pub struct Queue(Mutex<State>);
@@ -56,7 +59,7 @@ impl Queue {
         while let Some(mut delivery) = self.next() {
             let mut event = SqsEvent::default();
             event.records = vec![delivery.message.clone()];
-            let failed = scheduler.handle(event).await.batch_item_failures;
+            let failed = scheduler.handle(event, DEADLINE).await.batch_item_failures;
             if failed.is_empty() {
                 continue;
             }

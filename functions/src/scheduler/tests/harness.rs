@@ -84,6 +84,10 @@ impl WorkerLauncher for ScriptedLauncher {
     }
 }
 
+/// A tenth of what it is by default: sweeps wait for a beat.
+const LEASE: Duration = Duration::from_millis(800);
+const LAUNCH_DEADLINE: Duration = Duration::from_secs(18);
+
 /// The scheduler and its world.
 pub struct World {
     pub scheduler: Arc<Scheduler>,
@@ -116,7 +120,11 @@ impl World {
             launcher: launcher.clone(),
             media: MediaStores::open(&folder, &[]).unwrap(),
             names: None,
-            timing: Timing::default(),
+            timing: Timing {
+                lease: LEASE,
+                launch_deadline: LAUNCH_DEADLINE,
+                ..Timing::default()
+            },
             max_workers,
             min_idle,
             one_size: None,
@@ -161,7 +169,7 @@ impl World {
         });
         let mut event = SqsEvent::default();
         event.records = records.collect();
-        let response = self.scheduler.handle(event).await;
+        let response = self.scheduler.handle(event, Duration::from_secs(30)).await;
         let failures = response.batch_item_failures.into_iter();
         failures.map(|failure| failure.item_identifier).collect()
     }
@@ -305,11 +313,24 @@ impl World {
     }
 
     pub async fn beat(&self, worker: &WorkerId) {
-        let booking = self.worker(worker).await.booking.unwrap();
-        self.store
-            .beat(worker, &Expected::Booked(booking), None)
-            .await
-            .unwrap();
+        let booking = self.worker(worker).await.booking;
+        let expected = booking.map_or(Expected::Open, Expected::Booked);
+        self.store.beat(worker, &expected, None).await.unwrap();
+    }
+
+    /// Does something while this worker beats as it should.
+    pub async fn while_beating<T>(&self, worker: &WorkerId, done: impl Future<Output = T>) -> T {
+        let beats = async {
+            let mut every = tokio::time::interval(self.scheduler.timing.beat_interval());
+            loop {
+                every.tick().await;
+                self.beat(worker).await;
+            }
+        };
+        tokio::select! {
+            done = done => done,
+            () = beats => unreachable!(),
+        }
     }
 
     /// Takes the looks of a chain, one after the other, until one sends none.

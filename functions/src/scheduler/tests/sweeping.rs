@@ -60,6 +60,21 @@ async fn a_chain_that_moves_is_left_alone() {
     }
 }
 
+/// The queue may bring a sweep twice, faster than a worker beats.
+#[tokio::test]
+async fn sweeps_in_a_row_close_no_worker_that_beats() {
+    let world = World::new().await;
+    let worker = world.idle_worker().await;
+    world.sweep().await;
+    let again = async {
+        world.sweep().await;
+        world.sweep().await;
+    };
+    world.while_beating(&worker, again).await;
+    assert_eq!(world.worker(&worker).await.state, WorkerState::Idle);
+    assert!(world.launcher.stopped().is_empty());
+}
+
 #[tokio::test]
 async fn a_lost_stop() {
     let world = World::new().await;
