@@ -55,13 +55,19 @@ impl OperatorPolicy {
 
     /// What a client should know about a spec that these rules let pass.
     pub fn warning(&self, spec: &Spec) -> Option<Warning> {
-        let output = spec.output.s3_output.as_ref().filter(|_| self.one_store)?;
+        let bucket = spec.output.bucket()?;
+        let detail = match self.one_store {
+            true => {
+                format!("this server has one store, a folder: nothing goes to the bucket {bucket}")
+            }
+            false => format!(
+                "players read this channel from the bucket {bucket} itself: \
+                 whether they may, and how it is cached, is set there"
+            ),
+        };
         Some(Warning {
             pointer: "/output/s3_output/bucket".to_owned(),
-            detail: format!(
-                "this server has one store, a folder: nothing goes to the bucket {}",
-                output.bucket
-            ),
+            detail,
         })
     }
 

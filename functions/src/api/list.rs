@@ -107,10 +107,11 @@ pub(super) async fn jobs(
         .into_iter()
         .map(|worker| (worker.id.clone(), worker))
         .collect();
-    let (base, now) = (api.settings.playback.base(&host), Timestamp::now());
+    let now = Timestamp::now();
     let jobs = page.jobs.iter().map(|job| {
         let worker = job.worker_id.as_ref().and_then(|id| workers.get(id));
         let warning = api.settings.policy.warning(&job.spec);
+        let base = api.settings.playback.base(job, &host);
         JobView::new(job, worker, Reader::Lister, &base, now).map(|view| view.with_warning(warning))
     });
     let jobs = jobs.collect::<Result<_, _>>();

@@ -67,16 +67,27 @@ pub struct ApiSettings {
 pub enum Playback {
     /// Under this base URL.
     Fixed(String),
+    /// The default store under this base URL, the CDN's; a bucket that a job
+    /// names at its own address, which the CDN does not have.
+    OfBuckets {
+        /// The default store's base URL.
+        default: String,
+        /// The region of the buckets.
+        region: String,
+    },
     /// On the host that the API was called on, under `/live`: one machine.
     FromHost,
 }
 
 impl Playback {
-    /// The base URL, for a request to this host.
-    fn base(&self, host: &extract::Host) -> String {
-        match self {
-            Self::Fixed(base) => base.clone(),
-            Self::FromHost => format!("http://{}/live", host.0),
+    /// The base URL of this job's, for a request to this host.
+    fn base(&self, job: &Job, host: &extract::Host) -> String {
+        match (self, job.spec.output.bucket()) {
+            (Self::OfBuckets { region, .. }, Some(bucket)) => {
+                format!("https://{bucket}.s3.{region}.amazonaws.com")
+            }
+            (Self::Fixed(base) | Self::OfBuckets { default: base, .. }, _) => base.clone(),
+            (Self::FromHost, _) => format!("http://{}/live", host.0),
         }
     }
 }
@@ -85,7 +96,7 @@ impl Api {
     /// A job as its owner sees it, with live stats.
     async fn view(&self, job: &Job, host: &extract::Host) -> Result<JobView, Problem> {
         let worker = self.store.worker_of(job).await?;
-        let base = self.settings.playback.base(host);
+        let base = self.settings.playback.base(job, host);
         let warning = self.settings.policy.warning(&job.spec);
         JobView::new(job, worker.as_ref(), Reader::Owner, &base, Timestamp::now())
             .map(|view| view.with_warning(warning))

@@ -24,7 +24,10 @@ impl Config {
             queue_url: required("EZLIVE_QUEUE_URL")?,
             settings: ApiSettings {
                 policy: policy()?,
-                playback: Playback::Fixed(required("EZLIVE_PLAYBACK_URL")?),
+                playback: Playback::OfBuckets {
+                    default: required("EZLIVE_PLAYBACK_URL")?,
+                    region: required("AWS_REGION")?,
+                },
                 timing: timing()?,
             },
         })

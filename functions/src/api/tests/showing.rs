@@ -2,10 +2,14 @@
 
 use aws::store::Expected;
 use axum::http::{Method, StatusCode};
-use domain::job::{Change, Reason, ReasonCode};
+use domain::ids::JobId;
+use domain::job::{Change, Job, Reason, ReasonCode};
+use domain::spec::{OperatorPolicy, Spec};
 use jiff::{SignedDuration, Timestamp};
 
 use super::harness::{Harness, SAMPLE, stats, totals};
+use crate::api::Playback;
+use crate::api::extract::Host;
 
 #[tokio::test]
 async fn a_streaming_job_shows_ingest_and_live_numbers() {
@@ -79,6 +83,29 @@ async fn secrets_of_a_pulled_url_are_their_owners() {
             .unwrap()
             .starts_with("rtmp://example.com/app")
     );
+}
+
+/// The CDN has the default store alone.
+#[test]
+fn a_channel_in_a_bucket_of_its_own_is_played_from_there() {
+    let playback = Playback::OfBuckets {
+        default: "https://cdn.example".to_owned(),
+        region: "eu-west-1".to_owned(),
+    };
+    let policy = OperatorPolicy::default().allow_buckets("films");
+    let host = Host("api.example".to_owned());
+    let base = |sample: &str| {
+        let spec = Spec::parse(sample.as_bytes(), &policy).unwrap();
+        let warned = policy.warning(&spec).is_some();
+        let job = Job::new(JobId::generate(), spec, Timestamp::now());
+        (playback.base(&job, &host), warned)
+    };
+    assert_eq!(base(SAMPLE), ("https://cdn.example".to_owned(), false));
+    let mut films: serde_json::Value = serde_json::from_str(SAMPLE).unwrap();
+    films["Output"]["S3_output"] = serde_json::json!({"Bucket": "films"});
+    let films = films.to_string();
+    let own = "https://films.s3.eu-west-1.amazonaws.com".to_owned();
+    assert_eq!(base(&films), (own, true));
 }
 
 #[tokio::test]
