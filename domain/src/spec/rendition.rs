@@ -3,9 +3,9 @@
 
 use super::bitrate::written;
 use super::limits::{
-    AUDIO_BITRATE, BUF_SIZE, DEFAULT_AUDIO_BITRATE, DEFAULT_SAMPLE_RATE, DEFAULT_THREADS,
-    FRAMERATE, GOP, MAX_BITRATE, MAX_HEIGHT, MAX_WIDTH, MAX_WORD, MONO_BITRATE, THREADS,
-    VIDEO_BITRATE,
+    AUDIO_BITRATE, AV1_BUFFER_MS, AV1_CRF_MAX_BITRATE, BUF_SIZE, DEFAULT_AUDIO_BITRATE,
+    DEFAULT_SAMPLE_RATE, DEFAULT_THREADS, FRAMERATE, GOP, MAX_BITRATE, MAX_FRAGMENT_BYTES,
+    MAX_HEIGHT, MAX_WIDTH, MAX_WORD, MONO_BITRATE, THREADS, VIDEO_BITRATE,
 };
 use super::node::Node;
 use super::report::{Report, shown};
@@ -86,12 +86,18 @@ impl<'a> VideoDraft<'a> {
                 .optional(),
             None => None,
         };
+        let label = read_label(&section, derived, report);
+        let framerate = read_framerate(&section, report);
+        let rates = read_rates(&section, report);
+        if let (Some(VideoCodec::Av1), Some(crf), Some(rates)) = (codec, crf, rates) {
+            check_av1_rates(&section, crf, rates, report);
+        }
         Some(Self {
-            label: read_label(&section, derived, report),
+            label,
             codec,
-            framerate: read_framerate(&section, report),
+            framerate,
             size,
-            rates: read_rates(&section, report),
+            rates,
             preset: codec.and_then(|codec| read_preset(&section, codec, report)),
             crf,
             threads: section
@@ -100,6 +106,27 @@ impl<'a> VideoDraft<'a> {
             gop: section.seconds("Gop_size", GOP, report),
             section,
         })
+    }
+
+    /// Sees to that a fragment of this length is no more than a worker takes.
+    /// At most it holds its time at the maximum bitrate, and the buffer.
+    pub(super) fn check_fragment(&self, length: Seconds, report: &mut Report) {
+        let Some((_, max, buffer)) = self.rates else {
+            return;
+        };
+        let bits = u64::from(max) * u64::from(length.millis) / 1000 + u64::from(buffer);
+        if bits / 8 > MAX_FRAGMENT_BYTES {
+            let detail = format!(
+                "{} for the {} s of a fragment, and a buffer of {}, may be {} MB at once; at \
+                 most {} MB can be published: lower the bitrate, or make GOPs or fragments shorter",
+                written(max),
+                length.as_f64(),
+                written(buffer),
+                bits / 8 >> 20,
+                MAX_FRAGMENT_BYTES >> 20
+            );
+            self.section.fault::<()>("Bitrate", report, detail);
+        }
     }
 
     /// The rendition, if nothing was wrong with it.
@@ -223,6 +250,26 @@ fn read_rates(section: &Section<'_>, report: &mut Report) -> Option<(u32, u32, u
         section.fault::<()>("Max_bitrate", report, detail);
     }
     Some((bitrate, max?, buffer?))
+}
+
+/// What SVT-AV1 refuses when it is opened.
+fn check_av1_rates(
+    section: &Section<'_>,
+    crf: Option<u32>,
+    (bitrate, max, buffer): (u32, u32, u32),
+    report: &mut Report,
+) {
+    if crf.is_some() && max > AV1_CRF_MAX_BITRATE {
+        let most = written(AV1_CRF_MAX_BITRATE);
+        let detail = format!("must be at most {most} for AV1 with Crf");
+        section.fault::<()>("Max_bitrate", report, detail);
+    }
+    let buffer_ms = u64::from(buffer) * 1000 / u64::from(bitrate);
+    if crf.is_none() && !AV1_BUFFER_MS.contains(&buffer_ms) {
+        let (least, most) = (AV1_BUFFER_MS.start(), AV1_BUFFER_MS.end() / 1000);
+        let detail = format!("must be {least} ms to {most} s of the bitrate for AV1");
+        section.fault::<()>("Buf_size", report, detail);
+    }
 }
 
 /// By name, for SVT-AV1 also as a number.

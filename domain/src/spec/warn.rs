@@ -13,6 +13,7 @@ impl Spec {
         let mut warnings = Vec::new();
         warn_of_input(&self.input.source, &mut warnings);
         warn_of_packaging(output, &mut warnings);
+        warn_of_window(output, &mut warnings);
         for (index, video) in output.video_outputs.iter().enumerate() {
             let mut warn = |key: &str, detail: String| {
                 warnings.push(Warning {
@@ -63,6 +64,31 @@ fn warn_of_input(source: &Source, warnings: &mut Vec<Warning>) {
             detail: format!(
                 "latency is in microseconds: {micros} is {} ms, and 120 ms is 120000",
                 f64::from(micros) / 1000.0
+            ),
+        });
+    }
+}
+
+/// A playlist is written whole with each segment, and so is the timeline.
+fn warn_of_window(output: &Output, warnings: &mut Vec<Warning>) {
+    /// About what a segment takes of the timeline and of a media playlist, bytes.
+    const IN_TIMELINE: u64 = 400;
+    const IN_PLAYLIST: u64 = 120;
+    /// What a worker writes without noticing, bytes a second.
+    const MODEST: u64 = 2_000_000;
+    let segment_ms = u64::from(output.segment_duration.millis.max(1));
+    let segments = u64::from(output.time_shift_buffer_depth) * 1000 / segment_ms;
+    let renditions = (output.video_outputs.len() + output.audio_outputs.len()) as u64;
+    let written = segments * (IN_TIMELINE + IN_PLAYLIST * renditions);
+    if written * 1000 / segment_ms > MODEST {
+        warnings.push(Warning {
+            pointer: "/output/time_shift_buffer_depth".to_owned(),
+            detail: format!(
+                "{segments} segments in {renditions} playlists: with each segment some {:.1} MB \
+                 are written, and each player reads {} kB; longer segments or a shorter window \
+                 cost less",
+                written as f64 / 1e6,
+                segments * IN_PLAYLIST / 1000
             ),
         });
     }

@@ -84,7 +84,8 @@ impl Timeline {
             ("availabilityStartTime", format!("{origin:.3}")),
             ("publishTime", format!("{:.3}", self.updated_at)),
             ("minBufferTime", seconds(target_ms)),
-            ("maxSegmentDuration", seconds(target_ms)),
+            // A segment may be half a second longer (`append`).
+            ("maxSegmentDuration", seconds(target_ms + 500)),
         ];
         if self.ended {
             // What is listed stays, however late one comes.

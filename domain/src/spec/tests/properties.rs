@@ -114,10 +114,11 @@ proptest! {
     #[test]
     fn a_spec_reads_back_as_itself(body in body()) {
         match parse(&body) {
-            // Labels that happen to be equal, derived GOPs that don't fit.
+            // Labels that happen to be equal, derived GOPs that don't fit, the
+            // highest rates with long GOPs or AV1.
             Err(Faults(faults)) => prop_assert!(
                 faults.iter().all(|f| f.pointer.ends_with("Label") || f.pointer.ends_with("Gop_size")
-                    || f.detail.contains("at least")),
+                    || ["at least", "at once", "for AV1"].iter().any(|of| f.detail.contains(of))),
                 "{faults:?}"
             ),
             Ok(spec) => {

@@ -108,6 +108,66 @@ fn values_out_of_range_name_their_field() {
     }
 }
 
+/// SVT-AV1 refuses them only when it is opened.
+#[test]
+fn what_svt_av1_takes_for_its_buffer_is_judged_before() {
+    let video = |members: serde_json::Value| {
+        let mut body = with(&format!("{VIDEO}/Codec"), json!("av1"));
+        body["Output"]["Video_outputs"][0]["Preset"] = json!(10);
+        body["Output"]["Video_outputs"][0]
+            .as_object_mut()
+            .unwrap()
+            .extend(members.as_object().unwrap().clone());
+        body
+    };
+    let long = video(json!({"Bitrate": "365k", "Buf_size": "10M"}));
+    fault_at(&format!("{VIDEO}/Buf_size"), &long);
+    let short = video(json!({"Bitrate": "5M", "Max_bitrate": "6M", "Buf_size": "10k"}));
+    fault_at(&format!("{VIDEO}/Buf_size"), &short);
+    let crf = json!({"Crf": 30, "Bitrate": "90M", "Max_bitrate": "150M", "Buf_size": "180M"});
+    fault_at(&format!("{VIDEO}/Max_bitrate"), &video(crf));
+    parse(&video(json!({"Crf": 30, "Buf_size": "10M"}))).unwrap();
+    parse(&video(json!({"Bitrate": "365k", "Buf_size": "3650k"}))).unwrap();
+}
+
+#[test]
+fn a_fragment_is_no_more_than_can_be_published() {
+    let body = |bitrate: &str, gop: u32, fragment: Option<f64>| {
+        json!({
+            "output": {
+                "segment_duration": 10,
+                "fragment_duration": fragment,
+                "video_outputs": [
+                    {"width": 3840, "height": 2160, "bitrate": bitrate, "gop_size": gop},
+                ],
+                "audio_outputs": [{}],
+            },
+        })
+    };
+    let at = "/output/video_outputs/0/bitrate";
+    let detail = fault_at(at, &body("60M", 10, Some(10.0)));
+    assert!(detail.contains("92 MB at once"), "{detail}");
+    parse(&body("60M", 10, Some(1.0))).unwrap();
+    parse(&body("60M", 2, Some(2.0))).unwrap();
+}
+
+#[test]
+fn a_window_that_costs_much_is_warned_of() {
+    let warned = |segment: u32, window: u32| {
+        let mut body = with("/Output/Segment_duration", json!(segment));
+        body["Output"]["Time_shift_buffer_depth"] = json!(window);
+        for video in 0..2 {
+            body["Output"]["Video_outputs"][video]["Gop_size"] = json!(1);
+        }
+        let warnings = parse(&body).unwrap().warnings();
+        warnings
+            .iter()
+            .any(|warning| warning.pointer == "/output/time_shift_buffer_depth")
+    };
+    assert!(warned(1, 14_400));
+    assert!(!warned(4, 14_400) && !warned(1, 120));
+}
+
 #[test]
 fn packaging_out_of_range_names_its_field() {
     for (key, hostile) in [
