@@ -93,16 +93,23 @@ impl Beat {
                 continue;
             }
             let sent = Instant::now();
-            let beat = tokio::time::timeout_at(fence_at, self.once(&mut drain)).await;
-            match beat {
-                Ok(Ok(Assignment::Gone)) => break,
-                Ok(Ok(_)) => {
-                    last_good = sent;
-                    self.alive.beaten();
+            let worker = match tokio::time::timeout_at(fence_at, self.once()).await {
+                Ok(Ok(worker)) => worker,
+                Ok(Err(StoreError::Conflict)) | Err(_) => break,
+                Ok(Err(error)) => {
+                    tracing::warn!(%error, "a beat was missed");
+                    continue;
                 }
-                Ok(Err(StoreError::Conflict)) => break,
-                Ok(Err(error)) => tracing::warn!(%error, "a beat was missed"),
-                Err(_) => break,
+            };
+            last_good = sent;
+            self.alive.beaten();
+            // That is slow at times, and costs no beat.
+            let looked = self.look(&worker, &mut drain);
+            match tokio::time::timeout(2 * self.timing.beat_interval(), looked).await {
+                Ok(Ok(Assignment::Gone) | Err(StoreError::Conflict)) => break,
+                Ok(Ok(_)) => {}
+                Ok(Err(error)) => tracing::warn!(%error, "the job was not read"),
+                Err(_) => tracing::warn!("the job was not read in time"),
             }
         }
         tracing::warn!("the booking is gone, or can't be renewed: the attempt falls silent");
@@ -110,17 +117,17 @@ impl Beat {
             .send_modify(|orders| orders.assignment = Assignment::Gone);
     }
 
-    /// One beat, then one look at the job; and at the fleet, where the worker
-    /// is to leave.
-    async fn once(&self, drain: &mut Drain) -> Result<Assignment, StoreError> {
+    /// One beat.
+    async fn once(&self) -> Result<Worker, StoreError> {
         let stats = self.stats.borrow().clone();
         let expected = Expected::Booked(self.booking.clone());
-        let worker = self
-            .store
-            .beat(&self.worker, &expected, Some(&stats))
-            .await?;
-        let departure = drain.look(self, &worker).await;
-        self.read_orders(&worker, departure).await
+        self.store.beat(&self.worker, &expected, Some(&stats)).await
+    }
+
+    /// One look at the job; and at the fleet, where the worker is to leave.
+    async fn look(&self, worker: &Worker, drain: &mut Drain) -> Result<Assignment, StoreError> {
+        let departure = drain.look(self, worker).await;
+        self.read_orders(worker, departure).await
     }
 
     async fn read_orders(

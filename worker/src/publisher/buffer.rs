@@ -122,6 +122,10 @@ impl Buffer {
                 self.bytes -= size(&tracks);
                 self.dropped += 1;
             }
+            let is_run = |index: usize| matches!(self.items.get(index), Some(Item::Run(..)));
+            if index > 0 && is_run(index - 1) && is_run(index) {
+                self.items.remove(index - 1);
+            }
         }
     }
 
@@ -172,6 +176,15 @@ mod tests {
         }])
     }
 
+    fn run(number: u32) -> Item {
+        let run = NewRun {
+            number,
+            start: jiff::Timestamp::UNIX_EPOCH,
+            renditions: Vec::new(),
+        };
+        Item::Run(run, Vec::new())
+    }
+
     fn starts(buffer: &mut Buffer) -> Vec<u64> {
         let start = |item| match item {
             Item::Segment(tracks) => Some(tracks[0].start),
@@ -212,6 +225,25 @@ mod tests {
         buffer.push(segment(3, 500));
         assert_eq!(buffer.take_dropped(), 3);
         assert_eq!(starts(&mut buffer), [3]);
+    }
+
+    /// While the store is away, runs come and go.
+    #[test]
+    fn a_run_whose_segments_have_all_given_way_leaves_no_trace() {
+        let mut buffer = Buffer::new(Limits {
+            segments: 2,
+            bytes: 100,
+        });
+        for number in 1..6 {
+            buffer.push(run(number));
+            buffer.push(segment(u64::from(number), 10));
+        }
+        let left: Vec<_> = std::iter::from_fn(|| buffer.take()).collect();
+        let runs = left.iter().filter_map(|item| match item {
+            Item::Run(run, _) => Some(run.number),
+            _ => None,
+        });
+        assert_eq!(runs.collect::<Vec<_>>(), [4, 5]);
     }
 
     #[test]

@@ -249,7 +249,11 @@ impl<'a> Session<'a> {
                 && Instant::now() >= self.hold_until;
             let wake = tokio::select! {
                 biased;
-                Ok(()) = self.orders.changed() => Wake::Orders,
+                changed = self.orders.changed() => match changed {
+                    Ok(()) => Wake::Orders,
+                    // Without beats nothing says that it is still ours.
+                    Err(_) => return Outcome::Gone,
+                },
                 () = leaving.cancelled() => Wake::Leaving,
                 end = publisher.outcome() => Wake::PublisherEnded(end),
                 Ok(()) = status.changed() => Wake::Published,
