@@ -44,7 +44,7 @@ pub async fn run(api: &ApiClient, output: &Output, args: &GetArgs) -> Result<(),
 /// What the API says.
 pub async fn events(api: &ApiClient, output: &Output, args: &EventsArgs) -> Result<(), Failure> {
     let id = resolve::job(api, &args.job).await?;
-    let answer = api.events(&id).await?;
+    let answer = api.events(&id, 0).await?;
     if output.json {
         return output.document(&answer.json);
     }

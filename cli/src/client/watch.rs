@@ -77,7 +77,7 @@ pub async fn follow(api: &ApiClient, output: &Output, id: &str, from: From) -> R
     let mut last_good = Instant::now();
     let mut known = None;
     loop {
-        match look(api, id, &mut known).await {
+        match look(api, id, changes.seen.unwrap_or(0), &mut known).await {
             Ok((job, events)) => {
                 last_good = Instant::now();
                 live.above(|| changes.print(output, events))?;
@@ -99,10 +99,12 @@ pub async fn follow(api: &ApiClient, output: &Output, id: &str, from: From) -> R
 /// time of the last change.
 type Fingerprint = (String, Option<u64>, Option<String>);
 
-/// The job, and its events if something about it is new.
+/// The job, and its events after the one with this number if something about
+/// it is new.
 async fn look(
     api: &ApiClient,
     id: &str,
+    seen: u64,
     known: &mut Option<Fingerprint>,
 ) -> Result<(Job, Option<Answer<Vec<Event>>>), Failure> {
     let job = api.job(id).await?.body;
@@ -110,7 +112,7 @@ async fn look(
     if *known == now {
         return Ok((job, None));
     }
-    let events = api.events(id).await?;
+    let events = api.events(id, seen).await?;
     *known = now;
     Ok((job, Some(events)))
 }
@@ -155,10 +157,10 @@ impl Changes {
             .and_then(Value::as_array)
             .cloned()
             .unwrap_or_default();
+        // The first time it is the whole history, later only what is new.
         let first = match (self.seen, self.from) {
-            (Some(seen), _) => events.partition_point(|event| event.seq <= seen),
-            (None, From::Start) => 0,
             (None, From::Now) => events.len().saturating_sub(1),
+            _ => 0,
         };
         for (event, json) in events.iter().zip(&json).skip(first) {
             if output.json {

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::support::*;
+use domain::event::{Event, EventKind};
+use domain::job::{Reason, ReasonCode};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -106,9 +108,8 @@ async fn a_job_that_passes_through(states: &'static [&'static str]) -> MockApi {
         if seen.call.contains("/events") {
             let so_far = looks.load(Ordering::SeqCst).min(states.len());
             let from = |i: usize| i.checked_sub(1).map(|before| states[before]);
-            // Newest first: the client puts them in order.
-            let events: Vec<Value> = (0..so_far).rev().map(|i| event(i as u64 + 1, 312 * i as u64, from(i), states[i])).collect();
-            return (200, json!({ "events": events, "next_cursor": null }));
+            let events: Vec<Event> = (0..so_far).map(|i| event(i as u64 + 1, 312 * i as u64, from(i), states[i])).collect();
+            return history(&seen.call, &events);
         }
         let look = looks.fetch_add(1, Ordering::SeqCst).min(states.len() - 1);
         let mut job = job_in(states[look]);
@@ -169,12 +170,14 @@ async fn list_is_a_table_and_says_what_it_leaves_out() {
                 200,
                 json!({ "jobs": [streaming_job(), failed], "next_cursor": "c2" }),
             ),
-            "GET /jobs" => (
+            "GET /jobs?limit=100" => (
                 200,
                 json!({ "jobs": [streaming_job()], "next_cursor": "c+2" }),
             ),
-            "GET /jobs?cursor=c%2B2" => (200, json!({ "jobs": [failed], "next_cursor": null })),
-            "GET /jobs?state=paused&limit=1" => (200, json!({ "jobs": [], "next_cursor": null })),
+            "GET /jobs?limit=100&cursor=c%2B2" => {
+                (200, json!({ "jobs": [failed], "next_cursor": null }))
+            }
+            "GET /jobs?limit=1&state=paused" => (200, json!({ "jobs": [], "next_cursor": null })),
             other => problem(400, "unexpected", other),
         }
     })
@@ -204,7 +207,7 @@ async fn list_is_a_table_and_says_what_it_leaves_out() {
 #[tokio::test]
 async fn get_shows_a_whole_job_by_a_part_of_its_id() {
     let api = MockApi::start(|seen| match seen.call.as_str() {
-        "GET /jobs" => (
+        "GET /jobs?limit=100" => (
             200,
             json!({ "jobs": [{ "id": JOB }, { "id": OTHER }], "next_cursor": null }),
         ),
@@ -240,24 +243,91 @@ async fn get_shows_a_whole_job_by_a_part_of_its_id() {
 #[tokio::test]
 async fn events_are_a_table_oldest_first() {
     let api = MockApi::start(|seen| {
+        let mut trouble = event(2, 812, Some("streaming"), "streaming");
+        trouble.kind = EventKind::Trouble;
+        trouble.reason = Some(Reason::new(
+            ReasonCode::StoreUnavailable,
+            "the media store takes no segments at present",
+        ));
         let mut lost = event(3, 9_001, Some("streaming"), "created");
-        lost["reason"] = json!({ "code": "worker_lost", "message": "the worker's beat stopped" });
-        let mut run = event(2, 812, Some("streaming"), "streaming");
-        run["type"] = json!("run_started");
-        run["detail"] = json!({ "run": 2 });
-        if seen.call.ends_with("cursor=2") {
-            (200, json!({ "events": [lost], "next_cursor": null }))
-        } else {
-            (
-                200,
-                json!({ "events": [event(1, 0, None, "created"), run], "next_cursor": "2" }),
-            )
-        }
+        lost.reason = Some(Reason::new(
+            ReasonCode::WorkerLost,
+            "the worker's beat stopped",
+        ));
+        history(&seen.call, &[event(1, 0, None, "created"), trouble, lost])
     })
     .await;
     insta::assert_snapshot!(run(&api.url, &["events", JOB]).await.shown());
     let all = run(&api.url, &["events", JOB, "--json"]).await.json();
     assert_eq!(all["events"].as_array().unwrap().len(), 3);
+    assert_eq!(all["next_cursor"], Value::Null);
+}
+
+/// A job that was in and out of its input so often.
+fn long_history(events: u64) -> Vec<Event> {
+    (1..=events)
+        .map(|seq| match seq {
+            1 => event(seq, 0, None, "created"),
+            seq if seq % 2 == 0 => event(seq, seq, Some("running"), "streaming"),
+            seq => event(seq, seq, Some("streaming"), "running"),
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn a_history_of_many_pages_is_read_to_its_end() {
+    let events = long_history(250);
+    let api = MockApi::start(move |seen| history(&seen.call, &events)).await;
+    let all = run(&api.url, &["events", JOB, "--json"]).await.json();
+    let numbers: Vec<u64> = all["events"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|event| event["seq"].as_u64().unwrap())
+        .collect();
+    assert_eq!(numbers, (1..=250).collect::<Vec<_>>());
+    let pages = [0, 100, 200].map(|after| format!("GET /jobs/{JOB}/events?after={after}"));
+    assert_eq!(api.calls(), pages);
+}
+
+/// What happens after the first hundred events is seen too, and what was seen
+/// is not asked for again.
+#[tokio::test]
+async fn watch_goes_on_after_what_it_has_seen() {
+    let looks = Arc::new(AtomicUsize::new(0));
+    let api = MockApi::start(move |seen| {
+        let is_over = looks.load(Ordering::SeqCst) > 1;
+        if seen.call.contains("/events") {
+            let mut events = long_history(150);
+            if is_over {
+                events.push(event(151, 151, Some("streaming"), "failed"));
+            }
+            return history(&seen.call, &events);
+        }
+        let job = match looks.fetch_add(1, Ordering::SeqCst) {
+            0 => "streaming",
+            _ => "failed",
+        };
+        (200, job_in(job))
+    })
+    .await;
+    let ended = run(&api.url, &["watch", JOB, "--json"]).await;
+    let numbers: Vec<Value> = ended
+        .stdout
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap()["seq"].clone())
+        .collect();
+    assert_eq!(
+        (ended.code, numbers),
+        (Some(1), vec![json!(150), json!(151)])
+    );
+    let parts: Vec<String> = api
+        .calls()
+        .into_iter()
+        .filter(|call| call.contains("/events"))
+        .collect();
+    let expected = [0, 100, 150].map(|after| format!("GET /jobs/{JOB}/events?after={after}"));
+    assert_eq!(parts, expected);
 }
 
 #[tokio::test]
@@ -363,7 +433,7 @@ async fn workers_are_listed_shown_and_drained() {
         let id = "4f0c1d2e-0000-4000-8000-0a1b2c3d4e5f";
         let worker = json!({ "id": id, "state": "busy", "size": "small", "job_id": JOB, "started_at": "2026-11-22T18:51:33Z" });
         match seen.call.as_str() {
-            "GET /workers" => (200, json!({ "workers": [worker], "next_cursor": null })),
+            "GET /workers" => (200, json!({ "workers": [worker] })),
             call if call == format!("GET /workers/{id}") => (200, worker),
             call if call == format!("DELETE /workers/{id}") => (202, worker),
             other => problem(404, "No such worker", other),
