@@ -3,6 +3,7 @@
 //! working with a newer API.
 
 use std::fmt;
+use std::time::Duration;
 
 use serde::Deserialize;
 
@@ -204,6 +205,9 @@ pub struct Problem {
     pub status: u16,
     pub detail: Option<String>,
     pub errors: Option<Vec<Pointed>>,
+    /// When the API may be asked again, where it says so.
+    #[serde(skip)]
+    pub retry_after: Option<Duration>,
     /// The document as it came, for `--json`; null where there was none.
     #[serde(skip)]
     pub json: serde_json::Value,

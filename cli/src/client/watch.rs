@@ -7,21 +7,19 @@ use anstream::adapter::strip_str;
 use clap::Args;
 use jiff::Timestamp;
 use serde_json::Value;
-use tokio::time::Instant;
 
 use super::api::{Answer, ApiClient};
 use super::failure::Failure;
 use super::get::{short, what_happened, why};
 use super::help;
-use super::output::{DIM, LiveLine, Output, paint, status_line};
+use super::looks::Looks;
+use super::output::{DIM, Output, paint, status_line};
 use super::resolve;
 use super::types::{Event, Job};
 
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// As wide as `streaming → stopping`.
 const WHAT_WIDTH: usize = 20;
-/// How long the API may be away, as in a restart, before the watch ends.
-const OUTAGE: Duration = Duration::from_secs(60);
 
 /// Arguments of `ezlive watch`.
 #[derive(Debug, Args)]
@@ -74,24 +72,22 @@ pub async fn follow(api: &ApiClient, output: &Output, id: &str, from: From) -> R
         origin: None,
     };
     let live = output.live_line();
-    let mut last_good = Instant::now();
+    let mut looks = Looks::every(LOOK_EVERY, output, &live);
     let mut known = None;
     loop {
-        match look(api, id, changes.seen.unwrap_or(0), &mut known).await {
-            Ok((job, events)) => {
-                last_good = Instant::now();
+        let seen = changes.seen.unwrap_or(0);
+        match looks.found(look(api, id, seen, &mut known)).await? {
+            Some((job, events)) => {
                 live.above(|| changes.print(output, events))?;
                 if job.is_over() {
                     return outcome(&job);
                 }
                 live.set(&status_line(&job));
             }
-            Err(Failure::Unreachable { .. }) if last_good.elapsed() < OUTAGE => {
-                report_outage(output, &live, &mut known)
-            }
-            Err(other) => return Err(other),
+            // Afterwards everything is looked at afresh.
+            None => known = None,
         }
-        tokio::time::sleep(LOOK_EVERY).await;
+        looks.pause().await;
     }
 }
 
@@ -115,15 +111,6 @@ async fn look(
     let events = api.events(id, seen).await?;
     *known = now;
     Ok((job, Some(events)))
-}
-
-/// Says so once, and has everything looked at afresh afterwards.
-fn report_outage(output: &Output, live: &LiveLine, known: &mut Option<Fingerprint>) {
-    const AWAY: &str = "the API does not answer; trying on";
-    if known.take().is_some() && !live.is_on() {
-        output.note(AWAY);
-    }
-    live.set(AWAY);
 }
 
 fn outcome(job: &Job) -> Result<(), Failure> {

@@ -4,12 +4,13 @@
 use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use crate::support::*;
 use domain::event::{Event, EventKind};
 use domain::job::{Reason, ReasonCode};
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
 
 fn temp_file(text: &str) -> tempfile::NamedTempFile {
@@ -529,6 +530,133 @@ async fn a_connection_that_breaks_is_tried_again() {
         key(&requests[0]),
         key(&requests[1]),
         "the second try makes no second job"
+    );
+}
+
+/// 503 is how the API says that its database is away for a moment, 502 and 504
+/// how what stands before it says so of the API.
+#[tokio::test]
+async fn an_api_that_is_unavailable_is_asked_again() {
+    for status in [502, 503, 504] {
+        let calls = Arc::new(AtomicUsize::new(0));
+        let api = MockApi::start(move |_| match calls.fetch_add(1, Ordering::SeqCst) {
+            0 | 1 => problem(status, "Unavailable for a moment", "try again"),
+            _ => (200, job_in("paused")),
+        })
+        .await;
+        let ended = run(&api.url, &["pause", JOB]).await;
+        assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+        assert_eq!(api.calls().len(), 3);
+    }
+
+    // Not for ever, and not where the API has a fault.
+    for (status, calls) in [(503, 3), (500, 1)] {
+        let api = MockApi::start(move |_| problem(status, "Odd", "it is so")).await;
+        let ended = run(&api.url, &["get", JOB]).await;
+        assert_eq!((ended.code, api.calls().len()), (Some(1), calls));
+        assert!(ended.stderr.contains("Odd: it is so"), "{}", ended.stderr);
+    }
+}
+
+#[tokio::test]
+async fn an_api_that_names_the_time_is_asked_again_then_and_nobody_waits_for_long() {
+    for (seconds, calls) in [(1, 2), (3600, 1)] {
+        let looks = Arc::new(AtomicUsize::new(0));
+        let api = MockApi::start(move |_| match looks.fetch_add(1, Ordering::SeqCst) {
+            0 => {
+                let (status, mut body) = problem(503, "Unavailable for a moment", "try again");
+                body["retry_after"] = json!(seconds);
+                (status, body)
+            }
+            _ => (200, job_in("paused")),
+        })
+        .await;
+        let start = Instant::now();
+        let ended = run(&api.url, &["get", JOB]).await;
+        let expected = if calls == 2 { Some(0) } else { Some(1) };
+        assert_eq!((ended.code, api.calls().len()), (expected, calls));
+        if calls == 2 {
+            assert!(start.elapsed() >= Duration::from_secs(seconds));
+        }
+    }
+}
+
+/// More in a row than a single call sits out.
+#[tokio::test]
+async fn commands_that_wait_sit_out_an_api_that_is_away() {
+    for args in [
+        &["stop", JOB, "--wait"][..],
+        &["watch", JOB],
+        &["publish", JOB],
+    ] {
+        let calls = Arc::new(AtomicUsize::new(0));
+        let api = MockApi::start(move |seen| {
+            let mut over = job_in("stopped");
+            over["desired"] = json!("stop");
+            match calls.fetch_add(1, Ordering::SeqCst) {
+                _ if seen.call.contains("/events") => history(&seen.call, &long_history(1)),
+                0 => (200, job_in("stopping")),
+                1..=6 => problem(503, "Unavailable for a moment", "try again"),
+                _ => (200, over),
+            }
+        })
+        .await;
+        let ended = run(&api.url, args).await;
+        let code = if args[0] == "publish" { 1 } else { 0 };
+        assert_eq!(ended.code, Some(code), "{args:?}: {}", ended.stderr);
+        let away = ended.stderr.matches("the API does not answer; trying on");
+        assert_eq!(away.count(), 1, "{args:?}: {}", ended.stderr);
+        if args[0] == "publish" {
+            assert!(
+                ended.stderr.contains("the job is stopped"),
+                "{}",
+                ended.stderr
+            );
+        }
+    }
+}
+
+/// The server is restarted: for a while nothing listens.
+#[tokio::test]
+async fn commands_that_wait_sit_out_a_restart() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut command = ezlive(&format!("http://{address}"), &["publish", JOB]);
+    let mut child = command.spawn().unwrap();
+    let (mut peer, _) = listener.accept().await.unwrap();
+    drop(listener);
+    let mut bytes = Vec::new();
+    while !bytes.ends_with(b"\r\n\r\n") {
+        peer.read_buf(&mut bytes).await.unwrap();
+    }
+    let body = job_in("assigned").to_string();
+    let head = format!(
+        "HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+        body.len()
+    );
+    peer.write_all(format!("{head}{body}").as_bytes())
+        .await
+        .unwrap();
+    drop(peer);
+
+    let mut stderr = BufReader::new(child.stderr.take().unwrap()).lines();
+    let mut said = Vec::new();
+    while let Some(line) = stderr.next_line().await.unwrap() {
+        said.push(line);
+        if said.last().unwrap() == "the API does not answer; trying on" {
+            break;
+        }
+    }
+    let listener = TcpListener::bind(address).await.unwrap();
+    MockApi::serve(listener, |_| (200, job_in("failed"))).await;
+    while let Some(line) = stderr.next_line().await.unwrap() {
+        said.push(line);
+    }
+    let code = child.wait().await.unwrap().code();
+    assert_eq!(code, Some(1), "{said:?}");
+    assert!(
+        said.iter().any(|line| line.contains("the job is failed")),
+        "{said:?}"
     );
 }
 

@@ -7,7 +7,10 @@ use std::sync::{Arc, Mutex};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
-use axum::http::{HeaderMap, Response, header::CONTENT_TYPE};
+use axum::http::{
+    HeaderMap, Response,
+    header::{CONTENT_TYPE, RETRY_AFTER},
+};
 use domain::event::Event;
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
@@ -34,8 +37,18 @@ pub struct MockApi {
 }
 
 impl MockApi {
-    /// Answers each call with a status and a body; null is no body.
+    /// Answers each call with a status and a body; null is no body. A
+    /// `retry_after` in a body is a header too.
     pub async fn start(
+        answer: impl Fn(&Seen) -> (u16, Value) + Clone + Send + Sync + 'static,
+    ) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::serve(listener, answer).await
+    }
+
+    /// The same on a listener that is there already.
+    pub async fn serve(
+        listener: TcpListener,
         answer: impl Fn(&Seen) -> (u16, Value) + Clone + Send + Sync + 'static,
     ) -> Self {
         let seen = Arc::new(Mutex::new(Vec::new()));
@@ -57,19 +70,21 @@ impl MockApi {
                 } else {
                     "application/problem+json"
                 };
+                let retry_after = body["retry_after"].as_u64();
                 let body = if body.is_null() {
                     Body::empty()
                 } else {
                     Body::from(body.to_string())
                 };
-                Response::builder()
+                let mut response = Response::builder()
                     .status(status)
-                    .header(CONTENT_TYPE, kind)
-                    .body(body)
-                    .unwrap()
+                    .header(CONTENT_TYPE, kind);
+                if let Some(seconds) = retry_after {
+                    response = response.header(RETRY_AFTER, seconds);
+                }
+                response.body(body).unwrap()
             }
         });
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         tokio::spawn(async move { axum::serve(listener, app).await });
         Self { url, seen }

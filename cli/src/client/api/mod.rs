@@ -14,7 +14,7 @@ use super::types::{DryRun, Event, Job, Worker};
 use transport::Transport;
 
 pub use iam::Signer;
-pub use transport::{Answer, Auth};
+pub use transport::{Answer, Auth, is_momentary};
 
 /// Where `ezlive up` listens unless told otherwise.
 pub const DEFAULT_URL: &str = "http://127.0.0.1:1080";
