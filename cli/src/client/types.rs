@@ -165,7 +165,6 @@ pub struct Event {
     pub attempt: Option<u64>,
     pub worker_id: Option<String>,
     pub reason: Option<Reason>,
-    pub detail: Option<serde_json::Value>,
 }
 
 /// What a dry run gives.
@@ -180,21 +179,19 @@ pub struct DryRun {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct FfmpegCommand {
-    pub argv: Vec<String>,
+    /// A line for a shell.
+    pub command: Option<String>,
 }
 
 /// A worker.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct Worker {
-    #[serde(alias = "worker_id")]
     pub id: String,
     pub state: Option<String>,
     pub size: Option<String>,
     pub job_id: Option<String>,
-    pub attempt: Option<u64>,
-    #[serde(alias = "registered_at", alias = "created_at")]
-    pub started_at: Option<String>,
+    pub created_at: Option<String>,
 }
 
 /// An RFC 9457 problem document.
