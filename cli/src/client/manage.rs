@@ -120,10 +120,11 @@ pub async fn delete(api: &ApiClient, output: &Output, args: &DeleteArgs) -> Resu
         let gone = serde_json::json!({ "id": id, "deleted": true });
         return output.document(if answer.pending { &answer.json } else { &gone });
     }
-    let what = if answer.pending {
-        "is being stopped, then deleted"
-    } else {
-        "deleted"
+    let what = match answer.body {
+        None => "deleted",
+        // Over already: what takes time is its media.
+        Some(job) if matches!(job.state.as_str(), "stopped" | "failed") => "is being deleted",
+        Some(_) => "is being stopped, then deleted",
     };
     output.line(&format!("{id}  {what}"))
 }

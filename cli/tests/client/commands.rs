@@ -370,6 +370,7 @@ async fn stop_waits_for_the_end_and_pause_for_the_pause() {
 async fn delete_says_what_the_api_does() {
     let api = MockApi::start(|seen| match seen.call.as_str() {
         call if call.ends_with("?force=true&media=true") => (202, job_in("stopping")),
+        call if call.ends_with("?media=true") => (202, job_in("failed")),
         call if call.contains("force") => (204, Value::Null),
         _ => problem(
             409,
@@ -383,6 +384,11 @@ async fn delete_says_what_the_api_does() {
     assert_eq!(
         (ended.code, ended.stdout),
         (Some(0), format!("{JOB}  is being stopped, then deleted\n"))
+    );
+    let ended = run(&api.url, &["delete", JOB, "--media"]).await;
+    assert_eq!(
+        (ended.code, ended.stdout),
+        (Some(0), format!("{JOB}  is being deleted\n"))
     );
     let ended = run(&api.url, &["delete", JOB, "--force"]).await;
     assert_eq!(

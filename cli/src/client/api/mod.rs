@@ -165,7 +165,7 @@ impl ApiClient {
             .await
     }
 
-    /// `DELETE /jobs/{id}`; pending where the job is to be stopped first.
+    /// `DELETE /jobs/{id}`; pending, with the job, where that takes time.
     ///
     /// # Errors
     /// See [`Self::health`].
@@ -174,7 +174,7 @@ impl ApiClient {
         id: &str,
         force: bool,
         media: bool,
-    ) -> Result<Answer<Option<Value>>, Failure> {
+    ) -> Result<Answer<Option<Job>>, Failure> {
         let mut request = self.transport.request(Method::DELETE, &["jobs", id]);
         for (name, set) in [("force", force), ("media", media)] {
             if set {
