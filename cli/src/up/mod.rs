@@ -31,7 +31,7 @@ use functions::scheduler::Scheduler;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-pub use args::UpArgs;
+pub use args::{UpArgs, ports};
 use database::Database;
 use processes::Processes;
 pub use processes::WORKER_COMMAND;

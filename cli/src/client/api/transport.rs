@@ -6,11 +6,12 @@ use std::error::Error as _;
 use std::io;
 use std::time::{Duration, SystemTime};
 
+use aws::address::is_loopback;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use url::{Host, Url};
+use url::Url;
 
 use super::iam::Signer;
 use crate::client::failure::Failure;
@@ -245,16 +246,6 @@ async fn exchange(http: &reqwest::Client, request: reqwest::Request) -> reqwest:
 /// just now: the same call may succeed in a moment.
 pub fn is_momentary(status: u16) -> bool {
     matches!(status, 502..=504)
-}
-
-/// Whether the server is on this machine.
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    }
 }
 
 /// Whether there was a connection and it broke: the server may have closed an

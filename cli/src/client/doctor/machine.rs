@@ -36,7 +36,7 @@ pub fn listen_port(address: SocketAddr, api_runs: bool) -> Check {
 /// How many ports there are to push to: one job needs one.
 pub fn rtmp_ports(host: IpAddr, range: RangeInclusive<u16>) -> Check {
     const NAME: &str = "RTMP ports";
-    const REMEDY: &str = "Choose others: ezlive up --rtmp-ports FROM-TO";
+    const REMEDY: &str = "Choose others: ezlive up --rtmp-ports FIRST-LAST";
     let all = range.clone().count();
     let taken: Vec<String> = range
         .clone()
