@@ -132,4 +132,5 @@ remedy. An API that isn't running is a fault only if you name it.
 Examples:
   ezlive doctor
   ezlive doctor --data /srv/ezlive --rtmp-ports 1935-1940
+  ezlive doctor --ffmpeg /opt/ffmpeg/bin/ffmpeg
   ezlive doctor --json | jq '.checks[] | select(.status != \"ok\")'";

@@ -752,6 +752,28 @@ async fn doctor_names_what_is_missing_with_the_remedy() {
         assert_ne!(check(name)["status"], "fault", "{report:#}");
     }
 
+    // That the API answers elsewhere is no reason for somebody else to have
+    // the port.
+    let other = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let taken = other.local_addr().unwrap().to_string();
+    let program = empty.path().join("no-such-ffmpeg");
+    let args = [
+        "doctor",
+        "--listen",
+        &taken,
+        "--ffmpeg",
+        program.to_str().unwrap(),
+    ];
+    let foreign = run(&api.url, &args).await;
+    assert!(
+        foreign
+            .stdout
+            .contains(&format!("✗ API port: can't listen at {taken}"))
+            && foreign.stdout.contains("no-such-ffmpeg is not found\n"),
+        "{}",
+        foreign.stdout
+    );
+
     let gone = run(
         "http://127.0.0.1:9",
         &["doctor", "--data", data.to_str().unwrap()],

@@ -39,6 +39,11 @@ impl ApiClient {
         })
     }
 
+    /// Where the API is.
+    pub fn url(&self) -> &Url {
+        self.transport.base()
+    }
+
     /// The API's URL without credentials, to be shown.
     pub fn shown_url(&self) -> String {
         self.transport.shown_url()

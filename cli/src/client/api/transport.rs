@@ -97,6 +97,11 @@ impl Transport {
         Ok(Self { http, base, signer })
     }
 
+    /// Where the API is.
+    pub fn base(&self) -> &Url {
+        &self.base
+    }
+
     /// The API's URL without credentials, to be shown.
     pub fn shown_url(&self) -> String {
         let mut url = self.base.clone();

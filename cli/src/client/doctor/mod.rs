@@ -31,6 +31,9 @@ pub struct DoctorArgs {
     /// The ports for RTMP ingest
     #[arg(long, value_name = "FIRST-LAST", default_value = "1935-1999", value_parser = ports)]
     rtmp_ports: RangeInclusive<u16>,
+    /// The FFmpeg program
+    #[arg(long, value_name = "PROGRAM", default_value = "ffmpeg")]
+    ffmpeg: String,
 }
 
 /// How a check came out.
@@ -90,12 +93,10 @@ impl Check {
 /// # Errors
 /// [`Failure::Output`].
 pub async fn run(api: &ApiClient, output: &Output, args: &DoctorArgs) -> Result<ExitCode, Failure> {
-    let mut checks = ffmpeg::checks().await;
+    let mut checks = ffmpeg::checks(&args.ffmpeg).await;
     let api_check = check_api(api).await;
-    checks.push(machine::listen_port(
-        args.listen,
-        api_check.status == Status::Ok,
-    ));
+    let is_ours = api_check.status == Status::Ok && machine::leads_to(api.url(), args.listen);
+    checks.push(machine::listen_port(args.listen, is_ours));
     checks.push(machine::rtmp_ports(
         args.listen.ip(),
         args.rtmp_ports.clone(),
