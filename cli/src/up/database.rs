@@ -13,6 +13,7 @@ use aws_credential_types::Credentials;
 use axum::Router;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use super::dynamo;
@@ -109,6 +110,8 @@ async fn serve(
         .into_future();
     tokio::pin!(served);
     let mut expire = tokio::time::interval(EXPIRE_EVERY);
+    // A machine that slept has one pass to make up for, not many.
+    expire.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             result = &mut served => {

@@ -31,6 +31,7 @@ use functions::api::{Api, ApiSettings};
 use functions::scheduler::Scheduler;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 pub use args::{UpArgs, ports};
@@ -50,8 +51,8 @@ const SHUTDOWN_GRACE: Duration = Duration::from_secs(15);
 const HTTP_GRACE: Duration = Duration::from_secs(3);
 /// For people: the JSON is the API's.
 const OUTPUT: Output = Output { json: false };
-/// Exit code where something keeps `up` from starting.
-const EXIT_CANNOT_START: u8 = 2;
+/// Exit code where something keeps `up` from starting, or breaks while it runs.
+const EXIT_FAILED: u8 = 2;
 
 /// Runs until SIGINT or SIGTERM.
 pub fn run(args: &UpArgs) -> ExitCode {
@@ -73,7 +74,7 @@ pub fn run(args: &UpArgs) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             OUTPUT.note(&format!("ezlive up: {error:#}"));
-            ExitCode::from(EXIT_CANNOT_START)
+            ExitCode::from(EXIT_FAILED)
         }
     }
 }
@@ -279,6 +280,8 @@ async fn recover(store: &Store, queue: &dyn JobQueue) -> anyhow::Result<()> {
 
 async fn sweep_regularly(queue: Arc<dyn JobQueue>, ended: CancellationToken) {
     let mut every = tokio::time::interval(SWEEP_EVERY);
+    // A machine that slept has one pass to make up for, not many.
+    every.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             () = ended.cancelled() => return,
