@@ -56,7 +56,10 @@ const EXIT_FAILED: u8 = 2;
 
 /// Runs until SIGINT or SIGTERM.
 pub fn run(args: &UpArgs) -> ExitCode {
-    aws::telemetry::init(aws::telemetry::LogFormat::Text);
+    if let Err(fault) = aws::telemetry::init(aws::telemetry::LogFormat::Text) {
+        OUTPUT.note(&format!("ezlive up: {fault}"));
+        return ExitCode::from(EXIT_FAILED);
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()

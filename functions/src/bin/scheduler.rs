@@ -72,7 +72,7 @@ fn one_size() -> Result<Option<WorkerSize>, EnvironmentError> {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    telemetry::init(LogFormat::Json);
+    telemetry::init(LogFormat::Json)?;
     let config = Config::from_environment()?;
     let sdk = sdk_config().await;
     let scheduler = Scheduler {
