@@ -180,6 +180,22 @@ async function offlineFlow(page, context) {
   assert.equal(await page.getAttribute('#link-state', 'data-state'), 'ok');
 }
 
+/** A page whose player's chunk is gone, as after an update of the server. */
+async function chunkFlow() {
+  const mock = await startMock();
+  const { page, context } = await open(mock.origin);
+  await page.route('**/player-*.js', (route) => route.abort());
+  await page.goto(`${mock.origin}/#/new`);
+  await page.click('#save-button');
+  await waitState(page, 'streaming');
+  await page.waitForFunction(() => document.querySelector('#player-overlay').textContent.includes('reload the page'), null, { timeout: 20_000 });
+  await page.unroute('**/player-*.js');
+  await page.reload();
+  await page.waitForSelector('#player-overlay', { state: 'hidden', timeout: 30_000 });
+  await context.close();
+  await mock.close();
+}
+
 async function tokenFlow() {
   const mock = await startMock({ token: 'sesame' });
   const { page, context } = await open(mock.origin);
@@ -211,6 +227,7 @@ try {
   await page.click('#nav-jobs');
   await offlineFlow(page, context);
   await tokenFlow();
+  await chunkFlow();
   console.log('ok: the console works in the browser');
 } finally {
   await browser.close();
