@@ -3,12 +3,15 @@ import { nextDelay } from './backoff.js';
 
 function delay(ms, signals) {
   return new Promise((resolve) => {
-    const timer = setTimeout(resolve, ms);
-    const early = () => {
+    const listening = new AbortController();
+    const done = () => {
       clearTimeout(timer);
+      // A page's signal outlives many a delay: nothing of them stays on it.
+      listening.abort();
       resolve();
     };
-    for (const signal of signals) signal.addEventListener('abort', early, { once: true });
+    const timer = setTimeout(done, ms);
+    for (const signal of signals) signal.addEventListener('abort', done, { signal: listening.signal });
   });
 }
 
