@@ -252,6 +252,15 @@ test('polls leave nothing on the signal that ends them', async () => {
   assert.ok(listeners <= 1, `${listeners} listeners`);
 });
 
+test('what the server refuses is told, and what it can’t do just now is not', async () => {
+  const failure = (status, message) => Object.assign(new Error(message), { name: 'ApiError', status });
+  const failures = [failure(403, 'Only this machine may call.'), failure(503, 'away'), failure(0, 'offline'), failure(400, 'No such cursor.')];
+  const { refused } = await polled(6, (round) => {
+    if (failures[round - 1]) throw failures[round - 1];
+  });
+  assert.deepEqual(refused, ['Only this machine may call.', 'No such cursor.']);
+});
+
 test('the player resets the decoder once, then reloads with backoff, and knows when to give up', () => {
   const history = newHistory();
   const media = { type: 'mediaError', details: 'bufferStalledError' };
