@@ -1,4 +1,5 @@
-//! The address a worker tells its publishers.
+//! Addresses: the one a worker tells its publishers, and those of the own
+//! machine.
 //!
 //! A task knows its private address only: what the internet reaches it by is
 //! the network's doing. Asking a service what it sees is one request, where
@@ -8,6 +9,7 @@ use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 use std::time::Duration;
 
 use thiserror::Error;
+use url::{Host, Url};
 
 use crate::trust;
 
@@ -43,11 +45,25 @@ pub async fn ingest_host(set: &str) -> Result<String, AddressError> {
     }
 }
 
-/// The address of the interface that the default route goes through.
-fn private() -> Result<IpAddr, std::io::Error> {
+/// The address of the interface that the default route goes through, by asking
+/// the kernel which one it would send from.
+///
+/// # Errors
+/// There is no way out.
+pub fn private() -> Result<IpAddr, std::io::Error> {
     let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
     socket.connect(ELSEWHERE)?;
     Ok(socket.local_addr()?.ip())
+}
+
+/// Whether a URL leads to the own machine, by its host alone.
+pub fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
 }
 
 async fn public(service: &str) -> Result<IpAddr, AddressError> {

@@ -180,6 +180,43 @@ async function offlineFlow(page, context) {
   assert.equal(await page.getAttribute('#link-state', 'data-state'), 'ok');
 }
 
+/** What the server refuses is shown in place of every list, until it is not. */
+async function refusedFlow() {
+  const mock = await startMock();
+  const { page, context } = await open(mock.origin);
+  await page.waitForSelector(test('empty'));
+  const reason = 'Only this machine may call: start ezlive up with --token to call from elsewhere.';
+  for (const path of ['#/jobs', '#/workers', '#/jobs/0192f3c4-1111-7222-8333-44445555abcd']) {
+    mock.api.refuse(reason);
+    await page.goto(`${mock.origin}/${path}`);
+    await page.waitForSelector(test('refused'));
+    assert.ok((await page.textContent(test('refused'))).includes(reason), path);
+    assert.equal(await page.locator('.loading').count(), 0, path);
+    await shot(page, 'refused');
+    mock.api.refuse(null);
+    await page.waitForSelector(test('empty'), { timeout: 20_000 });
+    assert.equal(await page.locator(test('refused')).count(), 0, path);
+  }
+  await context.close();
+  await mock.close();
+}
+
+/** A page whose player's chunk is gone, as after an update of the server. */
+async function chunkFlow() {
+  const mock = await startMock();
+  const { page, context } = await open(mock.origin);
+  await page.route('**/player-*.js', (route) => route.abort());
+  await page.goto(`${mock.origin}/#/new`);
+  await page.click('#save-button');
+  await waitState(page, 'streaming');
+  await page.waitForFunction(() => document.querySelector('#player-overlay').textContent.includes('reload the page'), null, { timeout: 20_000 });
+  await page.unroute('**/player-*.js');
+  await page.reload();
+  await page.waitForSelector('#player-overlay', { state: 'hidden', timeout: 30_000 });
+  await context.close();
+  await mock.close();
+}
+
 async function tokenFlow() {
   const mock = await startMock({ token: 'sesame' });
   const { page, context } = await open(mock.origin);
@@ -211,6 +248,8 @@ try {
   await page.click('#nav-jobs');
   await offlineFlow(page, context);
   await tokenFlow();
+  await refusedFlow();
+  await chunkFlow();
   console.log('ok: the console works in the browser');
 } finally {
   await browser.close();

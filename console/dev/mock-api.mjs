@@ -63,6 +63,7 @@ function encode(dir, more) {
 
 /** The API: {handle(request, response, url), control(id, what), close()}. */
 export function mockApi({ dir, token = null, publishAfter = 2500 }) {
+  let refusal = null;
   const jobs = new Map();
   const timers = new Set();
   const later = (ms, work) => {
@@ -243,6 +244,10 @@ export function mockApi({ dir, token = null, publishAfter = 2500 }) {
   const types = { m3u8: 'application/vnd.apple.mpegurl', mp4: 'video/mp4', m4s: 'video/iso.segment' };
   return {
     jobs,
+    /** Refuses every call from now on, with this reason; null: none. */
+    refuse(reason) {
+      refusal = reason;
+    },
     async handle(request, response, url) {
       if (url.pathname.startsWith('/live/')) {
         const [id, file] = url.pathname.split('/').slice(2);
@@ -253,6 +258,7 @@ export function mockApi({ dir, token = null, publishAfter = 2500 }) {
       }
       try {
         if (token && request.headers.authorization !== `Bearer ${token}`) throw new Problem(401, 'A bearer token is needed.');
+        if (refusal) throw new Problem(403, refusal);
         const [status, value] = await answer(request, url);
         response.writeHead(status, { 'content-type': 'application/json' });
         response.end(value === null ? '' : JSON.stringify(value));

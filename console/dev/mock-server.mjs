@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { mockApi } from './mock-api.mjs';
 
-const CSP = "default-src 'self'; media-src 'self' blob: *; connect-src 'self' *; worker-src blob:";
+const CSP = "default-src 'self'; media-src 'self' blob: *; connect-src 'self' *; worker-src blob:; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
 const TYPES = { html: 'text/html; charset=utf-8', js: 'text/javascript', css: 'text/css', svg: 'image/svg+xml', txt: 'text/plain' };
 const DIST = new URL('../dist/', import.meta.url);
 

@@ -81,12 +81,28 @@ export function playerCard(signal) {
     trouble = '';
   };
 
-  const start = async () => {
+  /** The player's chunk; null where there is none to be had, and why is said. */
+  const load = async () => {
     starting = true;
-    const { startPlayer } = await import('./player.js');
-    starting = false;
-    if (signal.aborted || !isPlayable(job)) return;
+    try {
+      return await import('./player.js');
+    } catch {
+      // A newer ezlive has it under another name, or the network is away: it
+      // is tried again with the next look.
+      trouble = 'The player can’t be loaded: reload the page.';
+      refresh();
+      return null;
+    } finally {
+      starting = false;
+    }
+  };
+
+  const start = async () => {
+    const chunk = await load();
+    if (!chunk || signal.aborted || !isPlayable(job)) return;
+    const { startPlayer } = chunk;
     stale = false;
+    trouble = '';
     player = startPlayer(video, job.playback.hls, {
       lowLatency: Boolean(job.spec.output.low_latency_mode),
       onTrouble: (reason) => {
@@ -120,6 +136,8 @@ export function playerCard(signal) {
         if (player && stale) stop();
         if (!player) start();
       }
+      // Nothing to play: nothing that can't be played.
+      if (!isPlayable(job) && !player) trouble = '';
       refresh();
     },
   };

@@ -9,7 +9,7 @@ import { playerCard } from './job-player.js';
 import { statsCard } from './job-stats.js';
 import { poll } from './poll.js';
 import { describeDesire, describeInput, describeLadder, describeState } from './states.js';
-import { announce, badge, card, codeBlock, copyButton, copyRow, empty, heading, setBadge } from './ui.js';
+import { announce, badge, card, codeBlock, copyButton, copyRow, empty, heading, setBadge, showRefusal } from './ui.js';
 
 /** Events that change no state show up this late at most, in polls. */
 const HISTORY_EVERY = 5;
@@ -99,23 +99,30 @@ export function jobPage(root, { params: { id }, signal }) {
     h('div', { class: 'job-side' }, ingest.element, playback.element, spec.element),
   );
   const head = h('div', { class: 'page-head job-head' }, h('div', { class: 'title-row' }, title, copyButton('the job’s id', () => id, 'job-id-copy', true)), actions.element);
-  const loading = h('p', { class: 'loading' }, 'Loading…');
+  // Until there is a job to show: that it loads, or why it does not.
+  const instead = h('div', {}, h('p', { class: 'loading' }, 'Loading…'));
   head.lastElementChild.hidden = true;
   state.element.hidden = true;
-  root.append(head, state.element, loading, content);
+  root.append(head, state.element, instead, content);
   document.title = `Job ${format.shortId(id)} · ezlive`;
 
+  const parts = [content, state.element, actions.element];
   const show = (job) => {
     if (page.signal.aborted) return;
     const before = shown;
     shown = job;
-    loading.remove();
-    for (const element of [content, state.element, actions.element]) element.hidden = false;
+    instead.remove();
+    for (const element of parts) element.hidden = false;
     for (const part of [state, actions, player, stats, ingest, playback, spec]) part.update(job);
     document.title = `${job.state} · Job ${format.shortId(id)} · ezlive`;
     if (before && (before.state !== job.state || before.reason?.code !== job.reason?.code)) announce(`The job is ${job.state}. ${job.reason?.message ?? describeState(job)}`);
     const moved = !before || ['state', 'desired', 'attempt', 'worker_id'].some((name) => before[name] !== job[name]) || before.reason?.code !== job.reason?.code || before.stats?.runs !== job.stats?.runs;
     if (moved) polls = 0;
+  };
+  const refused = (error) => {
+    for (const element of parts) element.hidden = true;
+    head.after(instead);
+    showRefusal(instead, error);
   };
   const gone = () => {
     page.abort();
@@ -134,6 +141,6 @@ export function jobPage(root, { params: { id }, signal }) {
         else throw error;
       }
     },
-    { signal: page.signal },
+    { signal: page.signal, onRefused: refused },
   );
 }

@@ -6,7 +6,7 @@ import { icon } from './icons.js';
 import { poll } from './poll.js';
 import { href } from './router.js';
 import { STATES, describeInput, describeInputVideo, describeLadder } from './states.js';
-import { badge, empty, heading, setBadge } from './ui.js';
+import { badge, empty, heading, setBadge, showRefusal } from './ui.js';
 
 const PAGE_SIZE = 20;
 
@@ -96,12 +96,19 @@ export function jobsPage(root, { query, signal }) {
       keyed(body, page.jobs, (job) => job.id, createRow, updateRow);
       if (page.jobs.length > 0) {
         if (!full.isConnected) list.replaceChildren(full);
-      } else if (!list.querySelector('.empty')) {
+      } else if (!list.querySelector('[data-test=empty]')) {
         list.replaceChildren(nothing(state, cursor));
       }
       older.hidden = !page.next_cursor;
       if (page.next_cursor) older.href = href('/jobs', { state, cursor: page.next_cursor });
     },
-    { signal },
+    {
+      signal,
+      onRefused: (error) => {
+        list.removeAttribute('aria-busy');
+        showRefusal(list, error);
+        older.hidden = true;
+      },
+    },
   );
 }

@@ -3,8 +3,8 @@
 // Stable hooks for browser tests (`#id`, `[data-test=name]`):
 //   header     #nav-home #nav-jobs #nav-workers #nav-create #theme-toggle
 //              #link-state[data-state=wait|ok|failing|offline] #skip-link #offline
-//   everywhere #main #live-region toast toast-close #dialog #dialog-confirm
-//              #dialog-cancel #token-dialog #token #token-submit
+//   everywhere #main #live-region toast toast-close refused #dialog
+//              #dialog-confirm #dialog-cancel #token-dialog #token #token-submit
 //   #/jobs     #filter-all #filter-STATE jobs-body job-row[data-job] job-link
 //              state[data-state] empty empty-create #page-newest #page-older
 //   #/new, #/jobs/ID/edit

@@ -3,12 +3,15 @@ import { nextDelay } from './backoff.js';
 
 function delay(ms, signals) {
   return new Promise((resolve) => {
-    const timer = setTimeout(resolve, ms);
-    const early = () => {
+    const listening = new AbortController();
+    const done = () => {
       clearTimeout(timer);
+      // A page's signal outlives many a delay: nothing of them stays on it.
+      listening.abort();
       resolve();
     };
-    for (const signal of signals) signal.addEventListener('abort', early, { once: true });
+    const timer = setTimeout(done, ms);
+    for (const signal of signals) signal.addEventListener('abort', done, { signal: listening.signal });
   });
 }
 
@@ -28,9 +31,11 @@ function visible(signal) {
 /**
  * Runs `task` every `interval` milliseconds until `signal` aborts: less often
  * while it fails, never while the tab is hidden, at once when it is shown
- * again. Gives a function that makes it run now.
+ * again. `onRefused(error)` is told what the server refuses (4xx), as the
+ * header tells only of a server that is away or has a fault. Gives a function
+ * that makes it run now.
  */
-export function poll(task, { signal, interval = 2000 }) {
+export function poll(task, { signal, onRefused, interval = 2000 }) {
   let wake = new AbortController();
   const loop = async () => {
     let failures = 0;
@@ -44,6 +49,7 @@ export function poll(task, { signal, interval = 2000 }) {
         if (error.name !== 'ApiError') throw error;
         // The page is mounted anew once there is a token.
         if (error.status === 401) return;
+        if (error.status >= 400 && error.status < 500) onRefused(error);
         failures += 1;
       }
       if (!wake.signal.aborted) await delay(nextDelay(failures, interval), [signal, wake.signal]);

@@ -88,6 +88,14 @@ export function empty(title, text, ...more) {
   return h('div', { class: 'empty', 'data-test': 'empty' }, h('p', { class: 'empty-title' }, title), text && h('p', {}, text), ...more);
 }
 
+/** Shows in `place`, and nowhere else, why the server refuses what was there. */
+export function showRefusal(place, error) {
+  const shown = place.querySelector('[data-test=refused] p:last-child');
+  // Asked again and again, it is announced once.
+  if (shown?.textContent === error.message) return;
+  place.replaceChildren(h('div', { class: 'empty', role: 'alert', 'data-test': 'refused' }, h('p', { class: 'empty-title' }, 'The server refuses this'), h('p', {}, error.message)));
+}
+
 /**
  * Asks before something is done. `choices` is [{name, label, hint, checked,
  * required}]; resolves to {name: checked} on yes, to null on no.

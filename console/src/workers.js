@@ -4,7 +4,7 @@ import { h, keyed, setText } from './dom.js';
 import * as format from './format.js';
 import { poll } from './poll.js';
 import { href } from './router.js';
-import { badge, confirm, empty, errorText, heading, setBadge, toast } from './ui.js';
+import { badge, confirm, empty, errorText, heading, setBadge, showRefusal, toast } from './ui.js';
 
 /** The states in which a worker can be told to leave. */
 const DRAINABLE = new Set(['idle', 'booked']);
@@ -89,10 +89,10 @@ export function workersPage(root, { signal }) {
       keyed(cards, workers, (worker) => worker.id, (worker) => createCard(worker, () => refresh()), updateCard);
       if (workers.length > 0) {
         if (!cards.isConnected) list.replaceChildren(cards);
-      } else if (!list.querySelector('.empty')) {
+      } else if (!list.querySelector('[data-test=empty]')) {
         list.replaceChildren(empty('No workers', 'One is started when a job needs it. Nothing runs while nobody streams.'));
       }
     },
-    { signal },
+    { signal, onRefused: (error) => showRefusal(list, error) },
   );
 }

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { EventEmitter, getEventListeners, once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { test } from 'node:test';
 import { nextDelay } from '../src/backoff.js';
@@ -7,6 +8,7 @@ import * as format from '../src/format.js';
 import { nextAudio, nextVideo } from '../src/ladder.js';
 import { newHistory, onFatalError, onProgress, onStall } from '../src/player-policy.js';
 import { canonical, locate, placeFaults, steps } from '../src/pointer.js';
+import { poll } from '../src/poll.js';
 import { publishCommand } from '../src/publish-command.js';
 import { href, match } from '../src/router.js';
 import * as doc from '../src/spec-doc.js';
@@ -223,6 +225,40 @@ test('the publish command puts the key after the server', () => {
 
 test('tries come at longer and longer intervals, up to a bound', () => {
   assert.deepEqual([0, 1, 2, 3, 4, 99].map((n) => nextDelay(n)), [2000, 4000, 8000, 16000, 30000, 30000]);
+});
+
+/** Polls with `task(n)` until `rounds` of it have run; gives what was refused, and the listeners left. */
+async function polled(rounds, task) {
+  globalThis.document = { hidden: false };
+  const page = new AbortController();
+  const ran = new EventEmitter();
+  const refused = [];
+  let round = 0;
+  const counted = async () => {
+    round += 1;
+    if (round >= rounds) ran.emit('enough');
+    await task(round);
+  };
+  const enough = once(ran, 'enough');
+  poll(counted, { signal: page.signal, interval: 1, onRefused: (error) => refused.push(error.message) });
+  await enough;
+  const listeners = getEventListeners(page.signal, 'abort').length;
+  page.abort();
+  return { refused, listeners };
+}
+
+test('polls leave nothing on the signal that ends them', async () => {
+  const { listeners } = await polled(20, () => {});
+  assert.ok(listeners <= 1, `${listeners} listeners`);
+});
+
+test('what the server refuses is told, and what it can’t do just now is not', async () => {
+  const failure = (status, message) => Object.assign(new Error(message), { name: 'ApiError', status });
+  const failures = [failure(403, 'Only this machine may call.'), failure(503, 'away'), failure(0, 'offline'), failure(400, 'No such cursor.')];
+  const { refused } = await polled(6, (round) => {
+    if (failures[round - 1]) throw failures[round - 1];
+  });
+  assert.deepEqual(refused, ['Only this machine may call.', 'No such cursor.']);
 });
 
 test('the player resets the decoder once, then reloads with backoff, and knows when to give up', () => {

@@ -54,7 +54,7 @@ pub fn health() -> ExitCode {
 
 fn start() -> anyhow::Result<()> {
     let log_format = config::log_format();
-    telemetry::init(*log_format.as_ref().unwrap_or(&LogFormat::Json));
+    telemetry::init(*log_format.as_ref().unwrap_or(&LogFormat::Json))?;
     log_format?;
     let config = WorkerConfig::from_environment()?;
     // One thread: FFmpeg is tied to the thread that starts it, and a channel

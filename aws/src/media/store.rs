@@ -12,10 +12,11 @@ use object_store::{
     Attribute, Attributes, Certificate, ClientOptions, Error as StoreError, ObjectStore,
     ObjectStoreExt, PutMode, PutOptions, RetryConfig, UpdateVersion,
 };
-use url::{Host, Url};
+use url::Url;
 use uuid::Uuid;
 
 use super::FileStore;
+use crate::address::is_loopback;
 use crate::trust;
 
 /// One request of the S3 client, its own retries not counted.
@@ -314,7 +315,7 @@ fn s3(bucket: &str) -> Result<object_store::aws::AmazonS3, OpenError> {
         .with_timeout(REQUEST_TIMEOUT)
         .with_connect_timeout(CONNECT_TIMEOUT);
     let plain_allowed = std::env::var("AWS_ALLOW_HTTP").is_ok_and(|value| value == "true");
-    if plain_allowed || endpoint.as_deref().is_some_and(is_loopback) {
+    if plain_allowed || endpoint.as_deref().is_some_and(is_local) {
         client = client.with_allow_http(true);
     }
     if let Some(roots) = trust::roots() {
@@ -337,13 +338,12 @@ fn s3(bucket: &str) -> Result<object_store::aws::AmazonS3, OpenError> {
         .map_err(OpenError::Client)
 }
 
-fn is_loopback(url: &str) -> bool {
-    match Url::parse(url).ok().as_ref().and_then(Url::host) {
-        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    }
+/// Whether what is sent there does not leave this machine.
+fn is_local(endpoint: &str) -> bool {
+    Url::parse(endpoint).is_ok_and(|url| {
+        let is_below = |name: &str| name.ends_with(".localhost");
+        is_loopback(&url) || url.domain().is_some_and(is_below)
+    })
 }
 
 /// Content type and `Cache-Control` of an object, by the end of its name;

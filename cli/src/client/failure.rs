@@ -2,9 +2,11 @@
 
 use std::io;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use thiserror::Error;
 
+use super::api::is_momentary;
 use super::signals::Signal;
 use super::types::Problem;
 
@@ -63,6 +65,24 @@ pub enum Failure {
 }
 
 impl Failure {
+    /// Whether the API can't be had just now, as in a restart: the same call
+    /// may succeed in a moment.
+    pub fn is_momentary(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } => true,
+            Self::Refused(problem) => is_momentary(problem.status),
+            _ => false,
+        }
+    }
+
+    /// How long the API asks to be left alone.
+    pub fn retry_after(&self) -> Duration {
+        match self {
+            Self::Refused(problem) => problem.retry_after.unwrap_or_default(),
+            _ => Duration::ZERO,
+        }
+    }
+
     /// The program's exit code; listed in `ezlive --help`.
     pub fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self {

@@ -44,7 +44,7 @@ pub async fn run(api: &ApiClient, output: &Output, args: &GetArgs) -> Result<(),
 /// What the API says.
 pub async fn events(api: &ApiClient, output: &Output, args: &EventsArgs) -> Result<(), Failure> {
     let id = resolve::job(api, &args.job).await?;
-    let answer = api.events(&id).await?;
+    let answer = api.events(&id, 0).await?;
     if output.json {
         return output.document(&answer.json);
     }
@@ -84,16 +84,10 @@ pub fn what_happened(event: &Event) -> String {
     }
 }
 
-/// Reason and detail of an event, on one line.
+/// The reason of an event, on one line.
 pub fn why(event: &Event) -> String {
-    let detail = event.detail.as_ref().and_then(|detail| match detail {
-        serde_json::Value::Null => None,
-        serde_json::Value::String(text) => Some(text.clone()),
-        other => Some(other.to_string()),
-    });
     let reason = event.reason.as_ref().map(ToString::to_string);
-    let text: Vec<String> = reason.into_iter().chain(detail).collect();
-    output::clean(&text.join("; ")).replace(['\n', '\t'], " ")
+    output::clean(&reason.unwrap_or_default()).replace(['\n', '\t'], " ")
 }
 
 /// The end of an id, enough to tell a few apart; every command takes it.

@@ -71,7 +71,8 @@ Examples:
 /// For `ezlive stop`, `pause` and `resume`.
 pub const CHANGE: &str = "\
 Asking twice does no harm. --wait returns when the job is there, with exit
-code 1 if it goes another way.
+code 1 if it goes another way. Meanwhile the API may be away for up to a
+minute.
 
 Examples:
   ezlive stop 5d7e --wait
@@ -95,9 +96,10 @@ Examples:
 
 /// For `ezlive publish`.
 pub const PUBLISH: &str = "\
-Waits for the job's ingest address, then runs FFmpeg once and ends with its
-exit code; ending this command ends FFmpeg. H.264 and AAC in a file go out as
-they are, anything else, or all with --size or --fps, is encoded.
+Waits for the job's ingest address (the API may be away for up to a minute),
+then runs FFmpeg once and ends with its exit code; ending this command ends
+FFmpeg. H.264 and AAC in a file go out as they are, anything else, or all with
+--size or --fps, is encoded.
 
 Without a file the picture shows the time of day, in digits for people and as
 a row of black and white cells for programs: 1 white, 0 black, cells 2 to 45
@@ -130,4 +132,5 @@ remedy. An API that isn't running is a fault only if you name it.
 Examples:
   ezlive doctor
   ezlive doctor --data /srv/ezlive --rtmp-ports 1935-1940
+  ezlive doctor --ffmpeg /opt/ffmpeg/bin/ffmpeg
   ezlive doctor --json | jq '.checks[] | select(.status != \"ok\")'";

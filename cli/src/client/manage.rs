@@ -7,6 +7,7 @@ use clap::Args;
 use super::api::ApiClient;
 use super::failure::Failure;
 use super::help;
+use super::looks::Looks;
 use super::output::{self, Output, status_line};
 use super::resolve;
 
@@ -66,6 +67,7 @@ pub async fn change(
     let id = resolve::job(api, &args.job).await?;
     let mut answer = api.change(&id, change.call()).await?;
     let live = output.live_line();
+    let mut looks = Looks::every(LOOK_EVERY, output, &live);
     while args.wait && !change.is_done_in(&answer.body.state) {
         // What another client asked for in between wins; and over is over,
         // but a job to be resumed may still show the state it comes from.
@@ -78,8 +80,10 @@ pub async fn change(
             )));
         }
         live.set(&status_line(&answer.body));
-        tokio::time::sleep(LOOK_EVERY).await;
-        answer = api.job(&id).await?;
+        looks.pause().await;
+        if let Some(newer) = looks.found(api.job(&id)).await? {
+            answer = newer;
+        }
     }
     drop(live);
     if output.json {
@@ -116,10 +120,11 @@ pub async fn delete(api: &ApiClient, output: &Output, args: &DeleteArgs) -> Resu
         let gone = serde_json::json!({ "id": id, "deleted": true });
         return output.document(if answer.pending { &answer.json } else { &gone });
     }
-    let what = if answer.pending {
-        "is being stopped, then deleted"
-    } else {
-        "deleted"
+    let what = match answer.body {
+        None => "deleted",
+        // Over already: what takes time is its media.
+        Some(job) if matches!(job.state.as_str(), "stopped" | "failed") => "is being deleted",
+        Some(_) => "is being stopped, then deleted",
     };
     output.line(&format!("{id}  {what}"))
 }

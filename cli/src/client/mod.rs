@@ -8,6 +8,7 @@ mod failure;
 mod get;
 pub mod help;
 mod list;
+mod looks;
 mod manage;
 pub(crate) mod output;
 mod plan;

@@ -8,7 +8,7 @@ use super::api::ApiClient;
 use super::create::read_spec;
 use super::failure::Failure;
 use super::help;
-use super::output::Output;
+use super::output::{self, Output};
 
 /// Arguments of `ezlive plan`.
 #[derive(Debug, Args)]
@@ -28,20 +28,10 @@ pub async fn run(api: &ApiClient, output: &Output, args: &PlanArgs) -> Result<()
         return output.document(&answer.json);
     }
     output.warnings(answer.body.warnings.as_deref());
-    let argv = answer
-        .body
-        .ffmpeg
-        .map(|ffmpeg| ffmpeg.argv)
-        .unwrap_or_default();
-    let program = if argv.first().is_some_and(|first| first == "ffmpeg") {
-        None
-    } else {
-        Some("ffmpeg")
-    };
-    let words = program.into_iter().chain(argv.iter().map(String::as_str));
-    let command = shlex::try_join(words).map_err(|error| Failure::NotEzlive {
+    let command = answer.body.ffmpeg.and_then(|ffmpeg| ffmpeg.command);
+    let command = command.ok_or_else(|| Failure::NotEzlive {
         url: api.shown_url(),
-        why: format!("no shell takes its command: {error}"),
+        why: "its plan has no command".to_owned(),
     })?;
-    output.line(&command)
+    output.line(&output::clean(&command))
 }

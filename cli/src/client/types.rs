@@ -3,6 +3,7 @@
 //! working with a newer API.
 
 use std::fmt;
+use std::time::Duration;
 
 use serde::Deserialize;
 
@@ -164,7 +165,6 @@ pub struct Event {
     pub attempt: Option<u64>,
     pub worker_id: Option<String>,
     pub reason: Option<Reason>,
-    pub detail: Option<serde_json::Value>,
 }
 
 /// What a dry run gives.
@@ -179,21 +179,19 @@ pub struct DryRun {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct FfmpegCommand {
-    pub argv: Vec<String>,
+    /// A line for a shell.
+    pub command: Option<String>,
 }
 
 /// A worker.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct Worker {
-    #[serde(alias = "worker_id")]
     pub id: String,
     pub state: Option<String>,
     pub size: Option<String>,
     pub job_id: Option<String>,
-    pub attempt: Option<u64>,
-    #[serde(alias = "registered_at", alias = "created_at")]
-    pub started_at: Option<String>,
+    pub created_at: Option<String>,
 }
 
 /// An RFC 9457 problem document.
@@ -204,6 +202,9 @@ pub struct Problem {
     pub status: u16,
     pub detail: Option<String>,
     pub errors: Option<Vec<Pointed>>,
+    /// When the API may be asked again, where it says so.
+    #[serde(skip)]
+    pub retry_after: Option<Duration>,
     /// The document as it came, for `--json`; null where there was none.
     #[serde(skip)]
     pub json: serde_json::Value,

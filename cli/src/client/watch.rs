@@ -7,21 +7,19 @@ use anstream::adapter::strip_str;
 use clap::Args;
 use jiff::Timestamp;
 use serde_json::Value;
-use tokio::time::Instant;
 
 use super::api::{Answer, ApiClient};
 use super::failure::Failure;
 use super::get::{short, what_happened, why};
 use super::help;
-use super::output::{DIM, LiveLine, Output, paint, status_line};
+use super::looks::Looks;
+use super::output::{DIM, Output, paint, status_line};
 use super::resolve;
 use super::types::{Event, Job};
 
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// As wide as `streaming → stopping`.
 const WHAT_WIDTH: usize = 20;
-/// How long the API may be away, as in a restart, before the watch ends.
-const OUTAGE: Duration = Duration::from_secs(60);
 
 /// Arguments of `ezlive watch`.
 #[derive(Debug, Args)]
@@ -74,24 +72,22 @@ pub async fn follow(api: &ApiClient, output: &Output, id: &str, from: From) -> R
         origin: None,
     };
     let live = output.live_line();
-    let mut last_good = Instant::now();
+    let mut looks = Looks::every(LOOK_EVERY, output, &live);
     let mut known = None;
     loop {
-        match look(api, id, &mut known).await {
-            Ok((job, events)) => {
-                last_good = Instant::now();
+        let seen = changes.seen.unwrap_or(0);
+        match looks.found(look(api, id, seen, &mut known)).await? {
+            Some((job, events)) => {
                 live.above(|| changes.print(output, events))?;
                 if job.is_over() {
                     return outcome(&job);
                 }
                 live.set(&status_line(&job));
             }
-            Err(Failure::Unreachable { .. }) if last_good.elapsed() < OUTAGE => {
-                report_outage(output, &live, &mut known)
-            }
-            Err(other) => return Err(other),
+            // Afterwards everything is looked at afresh.
+            None => known = None,
         }
-        tokio::time::sleep(LOOK_EVERY).await;
+        looks.pause().await;
     }
 }
 
@@ -99,10 +95,12 @@ pub async fn follow(api: &ApiClient, output: &Output, id: &str, from: From) -> R
 /// time of the last change.
 type Fingerprint = (String, Option<u64>, Option<String>);
 
-/// The job, and its events if something about it is new.
+/// The job, and its events after the one with this number if something about
+/// it is new.
 async fn look(
     api: &ApiClient,
     id: &str,
+    seen: u64,
     known: &mut Option<Fingerprint>,
 ) -> Result<(Job, Option<Answer<Vec<Event>>>), Failure> {
     let job = api.job(id).await?.body;
@@ -110,18 +108,9 @@ async fn look(
     if *known == now {
         return Ok((job, None));
     }
-    let events = api.events(id).await?;
+    let events = api.events(id, seen).await?;
     *known = now;
     Ok((job, Some(events)))
-}
-
-/// Says so once, and has everything looked at afresh afterwards.
-fn report_outage(output: &Output, live: &LiveLine, known: &mut Option<Fingerprint>) {
-    const AWAY: &str = "the API does not answer; trying on";
-    if known.take().is_some() && !live.is_on() {
-        output.note(AWAY);
-    }
-    live.set(AWAY);
 }
 
 fn outcome(job: &Job) -> Result<(), Failure> {
@@ -155,10 +144,10 @@ impl Changes {
             .and_then(Value::as_array)
             .cloned()
             .unwrap_or_default();
+        // The first time it is the whole history, later only what is new.
         let first = match (self.seen, self.from) {
-            (Some(seen), _) => events.partition_point(|event| event.seq <= seen),
-            (None, From::Start) => 0,
             (None, From::Now) => events.len().saturating_sub(1),
+            _ => 0,
         };
         for (event, json) in events.iter().zip(&json).skip(first) {
             if output.json {

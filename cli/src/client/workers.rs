@@ -73,7 +73,7 @@ async fn list(api: &ApiClient, output: &Output) -> Result<(), Failure> {
                 output::state(worker.state.as_deref().unwrap_or("-")),
                 or_dash(worker.size.as_deref()),
                 or_dash(worker.job_id.as_deref()),
-                output::moment(worker.started_at.as_deref()),
+                output::moment(worker.created_at.as_deref()),
             ]
         })
         .collect();

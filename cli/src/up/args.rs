@@ -1,6 +1,6 @@
 //! What `ezlive up` is told.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -109,7 +109,7 @@ impl UpArgs {
     pub fn ingest_host(&self) -> String {
         let host = match (&self.public_host, self.listen.ip()) {
             (Some(host), _) => return host.clone(),
-            (None, ip) if ip.is_unspecified() => outward_address().unwrap_or(ip),
+            (None, ip) if ip.is_unspecified() => aws::address::private().unwrap_or(ip),
             (None, ip) => ip,
         };
         SocketAddr::new(host, 0)
@@ -119,16 +119,11 @@ impl UpArgs {
     }
 }
 
-/// The address of this machine that others see, by asking the kernel which
-/// one it would send from; nothing is sent.
-fn outward_address() -> Option<IpAddr> {
-    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
-    // TEST-NET-1 (RFC 5737): no host has it.
-    socket.connect((Ipv4Addr::new(192, 0, 2, 1), 9)).ok()?;
-    Some(socket.local_addr().ok()?.ip())
-}
-
-fn ports(text: &str) -> Result<RangeInclusive<u16>, String> {
+/// Reads a range of ports, as `1935-1999`, or one port.
+///
+/// # Errors
+/// What is wrong, with the remedy.
+pub fn ports(text: &str) -> Result<RangeInclusive<u16>, String> {
     let remedy = "write two ports, as 1935-1999";
     let (first, last) = text.split_once('-').unwrap_or((text, text));
     let port = |text: &str| match text.trim().parse::<u16>() {

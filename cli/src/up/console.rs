@@ -9,9 +9,11 @@ use rust_embed::RustEmbed;
 #[allow_missing = true]
 struct Files;
 
-/// What a page of the console may load: nothing from elsewhere but media.
+/// What a page of the console may load, nothing from elsewhere but media, and
+/// what markup in it could not change: where its links and forms lead.
 const POLICY: &str = "default-src 'self'; media-src 'self' blob: *; connect-src 'self' *; \
-                      worker-src blob:; img-src 'self' data:; frame-ancestors 'none'";
+                      worker-src blob:; img-src 'self' data:; frame-ancestors 'none'; \
+                      base-uri 'none'; form-action 'none'";
 
 const MISSING: &str = "ezlive is running, but its console was not built into it: it needs npm. \
                        Install npm, run `make build`, and start again. The API works as it is.\n";

@@ -1,7 +1,9 @@
 //! The embedded database: a DynamoDB server on loopback, kept on disk.
 
-use std::fs::{File, TryLockError};
+use std::fs::{File, Permissions, TryLockError};
+use std::io::ErrorKind;
 use std::net::SocketAddr;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::time::Duration;
 
@@ -11,6 +13,7 @@ use aws_credential_types::Credentials;
 use axum::Router;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use super::dynamo;
@@ -42,6 +45,8 @@ impl Database {
     pub async fn open(folder: &Path, ended: CancellationToken) -> anyhow::Result<Self> {
         let lock = lock(folder)?;
         let path = folder.join("ezlive.db");
+        make_private(&path)
+            .with_context(|| format!("{} can't be kept from others", path.display()))?;
         let opened = dynoxide::Database::new(&path.to_string_lossy());
         let database = match opened {
             Ok(database) => database,
@@ -105,6 +110,8 @@ async fn serve(
         .into_future();
     tokio::pin!(served);
     let mut expire = tokio::time::interval(EXPIRE_EVERY);
+    // A machine that slept has one pass to make up for, not many.
+    expire.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             result = &mut served => {
@@ -124,6 +131,25 @@ async fn serve(
             }
         }
     }
+}
+
+/// Makes the database's files this user's alone, as its records hold stream
+/// keys: the folder may have been there before us, open to others. SQLite gives
+/// the files that it adds the rights of the database.
+fn make_private(path: &Path) -> std::io::Result<()> {
+    const MODE: u32 = 0o600;
+    let mut options = File::options();
+    options.create(true).truncate(false).write(true).mode(MODE);
+    options.open(path)?;
+    for suffix in ["", "-wal", "-shm"] {
+        let mut file = path.as_os_str().to_owned();
+        file.push(suffix);
+        match std::fs::set_permissions(file, Permissions::from_mode(MODE)) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 fn lock(folder: &Path) -> anyhow::Result<File> {
@@ -166,5 +192,33 @@ mod tests {
         assert_eq!(database.store().job(&any).await.unwrap(), None);
         ended.cancel();
         database.closed().await;
+    }
+
+    /// Whatever the folder lets others do, and whatever the files did.
+    #[tokio::test]
+    async fn nobody_else_reads_the_records() {
+        let folder = tempfile::tempdir().unwrap();
+        let open_to_all = |path: &Path| {
+            std::fs::set_permissions(path, Permissions::from_mode(0o755)).unwrap();
+        };
+        open_to_all(folder.path());
+        for _ in 0..2 {
+            let ended = CancellationToken::new();
+            let database = Database::open(folder.path(), ended.clone()).await.unwrap();
+            database.store().create_tables().await.unwrap();
+            let files: Vec<_> = std::fs::read_dir(folder.path())
+                .unwrap()
+                .map(|file| file.unwrap().path())
+                .filter(|file| file.file_stem().is_some_and(|name| name == "ezlive"))
+                .collect();
+            assert!(files.len() > 1, "{files:?}");
+            for file in &files {
+                let mode = file.metadata().unwrap().permissions().mode();
+                assert_eq!(mode & 0o777, 0o600, "{}", file.display());
+                open_to_all(file);
+            }
+            ended.cancel();
+            database.closed().await;
+        }
     }
 }

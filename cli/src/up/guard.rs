@@ -3,12 +3,13 @@
 
 use std::sync::Arc;
 
+use aws::address::is_loopback;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use functions::api::Problem;
-use url::{Host, Url};
+use url::Url;
 
 /// The rule for calls of the API.
 #[derive(Debug, Clone)]
@@ -75,21 +76,12 @@ fn is_of_this_machine(headers: &HeaderMap) -> bool {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
     let host = text(header::HOST).and_then(|host| Url::parse(&format!("http://{host}")).ok());
     let origin = text(header::ORIGIN).map(|origin| Url::parse(origin).ok());
-    let host_is_local = host.as_ref().is_some_and(is_local);
+    let host_is_local = host.as_ref().is_some_and(is_loopback);
     let same_origin = match origin {
         None => true,
         Some(origin) => origin.map(|url| url.origin()) == host.map(|url| url.origin()),
     };
     host_is_local && same_origin
-}
-
-fn is_local(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    }
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ mod processes;
 mod queue;
 mod server;
 
+use std::convert::Infallible;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,13 +29,15 @@ use domain::spec::WorkerSize;
 use domain::worker::WorkerState;
 use functions::api::{Api, ApiSettings};
 use functions::scheduler::Scheduler;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinHandle;
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
-pub use args::UpArgs;
+pub use args::{UpArgs, ports};
 use database::Database;
-use processes::Processes;
 pub use processes::WORKER_COMMAND;
+use processes::{ProcessLauncher, Processes};
 use queue::LocalQueue;
 
 use crate::client::output::Output;
@@ -48,12 +51,15 @@ const SHUTDOWN_GRACE: Duration = Duration::from_secs(15);
 const HTTP_GRACE: Duration = Duration::from_secs(3);
 /// For people: the JSON is the API's.
 const OUTPUT: Output = Output { json: false };
-/// Exit code where something keeps `up` from starting.
-const EXIT_CANNOT_START: u8 = 2;
+/// Exit code where something keeps `up` from starting, or breaks while it runs.
+const EXIT_FAILED: u8 = 2;
 
 /// Runs until SIGINT or SIGTERM.
 pub fn run(args: &UpArgs) -> ExitCode {
-    aws::telemetry::init(aws::telemetry::LogFormat::Text);
+    if let Err(fault) = aws::telemetry::init(aws::telemetry::LogFormat::Text) {
+        OUTPUT.note(&format!("ezlive up: {fault}"));
+        return ExitCode::from(EXIT_FAILED);
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -71,14 +77,13 @@ pub fn run(args: &UpArgs) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             OUTPUT.note(&format!("ezlive up: {error:#}"));
-            ExitCode::from(EXIT_CANNOT_START)
+            ExitCode::from(EXIT_FAILED)
         }
     }
 }
 
 async fn serve(args: &UpArgs) -> anyhow::Result<()> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
+    let mut signals = EndSignals::new()?;
     let ended = CancellationToken::new();
     preflight::check(args).await?;
     let listener = preflight::listen(args.listen).await?;
@@ -94,23 +99,151 @@ async fn serve(args: &UpArgs) -> anyhow::Result<()> {
 
     let (queue, deliveries) = LocalQueue::new();
     let queue: Arc<dyn JobQueue> = Arc::new(queue);
-    let (launcher, mut processes) = Processes::new(
+    let (launcher, processes) = Processes::new(
         std::env::current_exe()?,
         worker_environment(args, &database, media_url.as_str()),
     );
-    let scheduler = Arc::new(Scheduler {
+    let scheduler = scheduler(args, &store, &queue, launcher, media.clone());
+    let api = api(args, &store, &queue)?;
+
+    recover(&store, queue.as_ref()).await?;
+    if let Err(error) = remove_tombstones(&media).await {
+        tracing::warn!(%error, "what is left of deleted channels stays for now");
+    }
+    let placing = CancellationToken::new();
+    let mut parts = Parts {
+        deliver: tokio::spawn(deliveries.deliver(Arc::new(scheduler), placing.clone())),
+        sweeps: tokio::spawn(sweep_regularly(queue.clone(), placing.clone())),
+        serving: {
+            let (args, ended) = (args.clone(), ended.clone());
+            tokio::spawn(async move { http::serve(listener, api, &args, ended).await })
+        },
+        database,
+        queue,
+        processes,
+        placing,
+        ended,
+    };
+    if !console::is_there() {
+        tracing::warn!("built without the console: run `make build` with npm installed to have it");
+    }
+    OUTPUT.line(&format!("ready http://{address}"))?;
+
+    tokio::select! {
+        broken = parts.run() => return broken.map(|never| match never {}),
+        () = signals.next() => {}
+    }
+    tracing::info!("ending: workers finish the segment in hand; once more ends at once");
+    // Workers are tied to this process: they end with it in any case.
+    tokio::select! {
+        () = parts.end() => {}
+        () = signals.next() => tracing::warn!("ended at once"),
+    }
+    Ok(())
+}
+
+/// The wishes to end: SIGINT and SIGTERM.
+struct EndSignals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl EndSignals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
+/// What runs while `up` does.
+struct Parts {
+    database: Database,
+    queue: Arc<dyn JobQueue>,
+    processes: Processes,
+    deliver: JoinHandle<()>,
+    sweeps: JoinHandle<()>,
+    serving: JoinHandle<std::io::Result<()>>,
+    /// Ends the placing of jobs, which is first: the API goes on, so that a
+    /// client sees the end.
+    placing: CancellationToken,
+    /// Ends all the rest.
+    ended: CancellationToken,
+}
+
+impl Parts {
+    /// Goes on for ever, on the thread that children are tied to: the one that
+    /// starts them, this one.
+    ///
+    /// # Errors
+    /// A part broke or ended. Nothing is put in order then: workers go with
+    /// this process, and come back with the next.
+    async fn run(&mut self) -> anyhow::Result<Infallible> {
+        loop {
+            tokio::select! {
+                worker = self.processes.next_ended() => {
+                    // Should it be lost, the watch finds the worker dead.
+                    let _ = self.queue.send(&Message::TaskStopped { worker }, Duration::ZERO).await;
+                }
+                served = &mut self.serving => {
+                    served.context("the API broke")??;
+                    bail!("the API ended");
+                }
+                delivered = &mut self.deliver => {
+                    delivered.context("the scheduler broke")?;
+                    bail!("the scheduler ended");
+                }
+            }
+        }
+    }
+
+    /// Ends all in order.
+    async fn end(mut self) {
+        self.placing.cancel();
+        end_processes(&mut self.processes).await;
+        self.ended.cancel();
+        // Each ends by its token; what it failed with has been logged.
+        let all = async {
+            let _ = tokio::join!(self.deliver, self.sweeps, self.serving);
+            self.database.closed().await;
+        };
+        if tokio::time::timeout(HTTP_GRACE, all).await.is_err() {
+            tracing::warn!("calls still under way were cut off");
+        }
+    }
+}
+
+fn scheduler(
+    args: &UpArgs,
+    store: &Store,
+    queue: &Arc<dyn JobQueue>,
+    launcher: ProcessLauncher,
+    media: MediaStore,
+) -> Scheduler {
+    Scheduler {
         store: store.clone(),
         queue: queue.clone(),
         launcher: Arc::new(launcher),
-        media: MediaStores::only(media.clone()),
+        media: MediaStores::only(media),
         names: None,
         timing: args.timing(),
         max_workers: Some(args.max_workers),
         min_idle: args.min_idle,
         // Any process of this machine can run any job.
         one_size: Some(WorkerSize::Small),
-    });
-    let api = Api {
+    }
+}
+
+fn api(args: &UpArgs, store: &Store, queue: &Arc<dyn JobQueue>) -> anyhow::Result<Api> {
+    Ok(Api {
         store: store.clone(),
         queue: queue.clone(),
         settings: ApiSettings {
@@ -118,67 +251,7 @@ async fn serve(args: &UpArgs) -> anyhow::Result<()> {
             playback: args.playback(),
             timing: args.timing(),
         },
-    };
-
-    recover(&store, queue.as_ref()).await?;
-    if let Err(error) = remove_tombstones(&media).await {
-        tracing::warn!(%error, "what is left of deleted channels stays for now");
-    }
-    // Placing ends first; the API goes on, so that a client sees the end.
-    let placing = CancellationToken::new();
-    let mut deliver = tokio::spawn(deliveries.deliver(scheduler, placing.clone()));
-    let sweeps = tokio::spawn(sweep_regularly(queue.clone(), placing.clone()));
-    let mut serving = {
-        let (args, ended) = (args.clone(), ended.clone());
-        tokio::spawn(async move { http::serve(listener, api, &args, ended).await })
-    };
-    if !console::is_there() {
-        tracing::warn!("built without the console: run `make build` with npm installed to have it");
-    }
-    OUTPUT.line(&format!("ready http://{address}"))?;
-
-    // Children are tied to the thread that starts them: this one.
-    loop {
-        tokio::select! {
-            worker = processes.next_ended() => {
-                // Should it be lost, the watch finds the worker dead.
-                let _ = queue.send(&Message::TaskStopped { worker }, Duration::ZERO).await;
-            }
-            _ = interrupt.recv() => break,
-            _ = terminate.recv() => break,
-            // Neither ends by itself: workers go with this process, and come
-            // back with the next.
-            served = &mut serving => {
-                served.context("the API broke")??;
-                bail!("the API ended");
-            }
-            delivered = &mut deliver => {
-                delivered.context("the scheduler broke")?;
-                bail!("the scheduler ended");
-            }
-        }
-    }
-    tracing::info!("ending: workers finish the segment in hand; once more ends at once");
-    let in_order = async {
-        placing.cancel();
-        end_processes(&mut processes).await;
-        ended.cancel();
-        // Each ends by its token; what it failed with has been logged.
-        let all = async {
-            let _ = tokio::join!(deliver, sweeps, serving);
-            database.closed().await;
-        };
-        if tokio::time::timeout(HTTP_GRACE, all).await.is_err() {
-            tracing::warn!("calls still under way were cut off");
-        }
-    };
-    // Workers are tied to this process: they end with it in any case.
-    tokio::select! {
-        () = in_order => {}
-        _ = interrupt.recv() => tracing::warn!("ended at once"),
-        _ = terminate.recv() => tracing::warn!("ended at once"),
-    }
-    Ok(())
+    })
 }
 
 /// Asks the workers to leave, and ends those that don't.
@@ -210,6 +283,8 @@ async fn recover(store: &Store, queue: &dyn JobQueue) -> anyhow::Result<()> {
 
 async fn sweep_regularly(queue: Arc<dyn JobQueue>, ended: CancellationToken) {
     let mut every = tokio::time::interval(SWEEP_EVERY);
+    // A machine that slept has one pass to make up for, not many.
+    every.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             () = ended.cancelled() => return,

@@ -43,6 +43,8 @@ pub struct Processes {
     environment: Vec<(String, String)>,
     pids: HashMap<WorkerId, Pid>,
     children: JoinSet<WorkerId>,
+    /// No more are started: the interrupt has been given already.
+    is_closing: bool,
 }
 
 impl Processes {
@@ -55,6 +57,7 @@ impl Processes {
             environment,
             pids: HashMap::new(),
             children: JoinSet::new(),
+            is_closing: false,
         };
         (ProcessLauncher { requests: sender }, processes)
     }
@@ -76,8 +79,9 @@ impl Processes {
 
     /// Asks every worker to leave at once: it hands its job back and ends.
     /// SIGTERM would have it wait for another worker first, and all of them
-    /// are to end.
-    pub fn interrupt(&self) {
+    /// are to end. None is started from now on.
+    pub fn interrupt(&mut self) {
+        self.is_closing = true;
         self.signal_all(Signal::SIGINT);
     }
 
@@ -117,6 +121,10 @@ impl Processes {
     fn launch(&mut self, worker: &WorkerId) -> Result<String, LaunchError> {
         if let Some(pid) = self.pids.get(worker) {
             return Ok(pid.to_string());
+        }
+        // What was asked for before the end is still in the channel.
+        if self.is_closing {
+            return Err(ending());
         }
         let failed = |error: &dyn std::fmt::Display| LaunchError::Failed(error.to_string());
         let mut child = self.spawn(worker).map_err(|error| failed(&error))?;
@@ -174,4 +182,26 @@ impl ProcessLauncher {
 
 fn ending() -> LaunchError {
     LaunchError::Failed("ezlive is ending".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn no_worker_is_started_after_the_interrupt() {
+        let (launcher, mut processes) = Processes::new("/bin/true".into(), Vec::new());
+        let worker = WorkerId::generate();
+        // Asked for before the end, served after it.
+        let (answer, answered) = oneshot::channel();
+        let asked = Request::Launch(worker.clone(), answer);
+        launcher.requests.send(asked).await.unwrap();
+        processes.interrupt();
+        let launched = tokio::select! {
+            ended = processes.next_ended() => panic!("{ended} was started"),
+            launched = answered => launched.unwrap(),
+        };
+        assert_eq!(launched.unwrap_err().to_string(), ending().to_string());
+        assert!(processes.is_empty());
+    }
 }

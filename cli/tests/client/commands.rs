@@ -4,10 +4,13 @@
 use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use crate::support::*;
+use domain::event::{Event, EventKind};
+use domain::job::{Reason, ReasonCode};
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
 
 fn temp_file(text: &str) -> tempfile::NamedTempFile {
@@ -106,9 +109,8 @@ async fn a_job_that_passes_through(states: &'static [&'static str]) -> MockApi {
         if seen.call.contains("/events") {
             let so_far = looks.load(Ordering::SeqCst).min(states.len());
             let from = |i: usize| i.checked_sub(1).map(|before| states[before]);
-            // Newest first: the client puts them in order.
-            let events: Vec<Value> = (0..so_far).rev().map(|i| event(i as u64 + 1, 312 * i as u64, from(i), states[i])).collect();
-            return (200, json!({ "events": events, "next_cursor": null }));
+            let events: Vec<Event> = (0..so_far).map(|i| event(i as u64 + 1, 312 * i as u64, from(i), states[i])).collect();
+            return history(&seen.call, &events);
         }
         let look = looks.fetch_add(1, Ordering::SeqCst).min(states.len() - 1);
         let mut job = job_in(states[look]);
@@ -169,12 +171,14 @@ async fn list_is_a_table_and_says_what_it_leaves_out() {
                 200,
                 json!({ "jobs": [streaming_job(), failed], "next_cursor": "c2" }),
             ),
-            "GET /jobs" => (
+            "GET /jobs?limit=100" => (
                 200,
                 json!({ "jobs": [streaming_job()], "next_cursor": "c+2" }),
             ),
-            "GET /jobs?cursor=c%2B2" => (200, json!({ "jobs": [failed], "next_cursor": null })),
-            "GET /jobs?state=paused&limit=1" => (200, json!({ "jobs": [], "next_cursor": null })),
+            "GET /jobs?limit=100&cursor=c%2B2" => {
+                (200, json!({ "jobs": [failed], "next_cursor": null }))
+            }
+            "GET /jobs?limit=1&state=paused" => (200, json!({ "jobs": [], "next_cursor": null })),
             other => problem(400, "unexpected", other),
         }
     })
@@ -204,7 +208,7 @@ async fn list_is_a_table_and_says_what_it_leaves_out() {
 #[tokio::test]
 async fn get_shows_a_whole_job_by_a_part_of_its_id() {
     let api = MockApi::start(|seen| match seen.call.as_str() {
-        "GET /jobs" => (
+        "GET /jobs?limit=100" => (
             200,
             json!({ "jobs": [{ "id": JOB }, { "id": OTHER }], "next_cursor": null }),
         ),
@@ -240,24 +244,91 @@ async fn get_shows_a_whole_job_by_a_part_of_its_id() {
 #[tokio::test]
 async fn events_are_a_table_oldest_first() {
     let api = MockApi::start(|seen| {
+        let mut trouble = event(2, 812, Some("streaming"), "streaming");
+        trouble.kind = EventKind::Trouble;
+        trouble.reason = Some(Reason::new(
+            ReasonCode::StoreUnavailable,
+            "the media store takes no segments at present",
+        ));
         let mut lost = event(3, 9_001, Some("streaming"), "created");
-        lost["reason"] = json!({ "code": "worker_lost", "message": "the worker's beat stopped" });
-        let mut run = event(2, 812, Some("streaming"), "streaming");
-        run["type"] = json!("run_started");
-        run["detail"] = json!({ "run": 2 });
-        if seen.call.ends_with("cursor=2") {
-            (200, json!({ "events": [lost], "next_cursor": null }))
-        } else {
-            (
-                200,
-                json!({ "events": [event(1, 0, None, "created"), run], "next_cursor": "2" }),
-            )
-        }
+        lost.reason = Some(Reason::new(
+            ReasonCode::WorkerLost,
+            "the worker's beat stopped",
+        ));
+        history(&seen.call, &[event(1, 0, None, "created"), trouble, lost])
     })
     .await;
     insta::assert_snapshot!(run(&api.url, &["events", JOB]).await.shown());
     let all = run(&api.url, &["events", JOB, "--json"]).await.json();
     assert_eq!(all["events"].as_array().unwrap().len(), 3);
+    assert_eq!(all["next_cursor"], Value::Null);
+}
+
+/// A job that was in and out of its input so often.
+fn long_history(events: u64) -> Vec<Event> {
+    (1..=events)
+        .map(|seq| match seq {
+            1 => event(seq, 0, None, "created"),
+            seq if seq % 2 == 0 => event(seq, seq, Some("running"), "streaming"),
+            seq => event(seq, seq, Some("streaming"), "running"),
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn a_history_of_many_pages_is_read_to_its_end() {
+    let events = long_history(250);
+    let api = MockApi::start(move |seen| history(&seen.call, &events)).await;
+    let all = run(&api.url, &["events", JOB, "--json"]).await.json();
+    let numbers: Vec<u64> = all["events"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|event| event["seq"].as_u64().unwrap())
+        .collect();
+    assert_eq!(numbers, (1..=250).collect::<Vec<_>>());
+    let pages = [0, 100, 200].map(|after| format!("GET /jobs/{JOB}/events?after={after}"));
+    assert_eq!(api.calls(), pages);
+}
+
+/// What happens after the first hundred events is seen too, and what was seen
+/// is not asked for again.
+#[tokio::test]
+async fn watch_goes_on_after_what_it_has_seen() {
+    let looks = Arc::new(AtomicUsize::new(0));
+    let api = MockApi::start(move |seen| {
+        let is_over = looks.load(Ordering::SeqCst) > 1;
+        if seen.call.contains("/events") {
+            let mut events = long_history(150);
+            if is_over {
+                events.push(event(151, 151, Some("streaming"), "failed"));
+            }
+            return history(&seen.call, &events);
+        }
+        let job = match looks.fetch_add(1, Ordering::SeqCst) {
+            0 => "streaming",
+            _ => "failed",
+        };
+        (200, job_in(job))
+    })
+    .await;
+    let ended = run(&api.url, &["watch", JOB, "--json"]).await;
+    let numbers: Vec<Value> = ended
+        .stdout
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap()["seq"].clone())
+        .collect();
+    assert_eq!(
+        (ended.code, numbers),
+        (Some(1), vec![json!(150), json!(151)])
+    );
+    let parts: Vec<String> = api
+        .calls()
+        .into_iter()
+        .filter(|call| call.contains("/events"))
+        .collect();
+    let expected = [0, 100, 150].map(|after| format!("GET /jobs/{JOB}/events?after={after}"));
+    assert_eq!(parts, expected);
 }
 
 #[tokio::test]
@@ -299,6 +370,7 @@ async fn stop_waits_for_the_end_and_pause_for_the_pause() {
 async fn delete_says_what_the_api_does() {
     let api = MockApi::start(|seen| match seen.call.as_str() {
         call if call.ends_with("?force=true&media=true") => (202, job_in("stopping")),
+        call if call.ends_with("?media=true") => (202, job_in("failed")),
         call if call.contains("force") => (204, Value::Null),
         _ => problem(
             409,
@@ -312,6 +384,11 @@ async fn delete_says_what_the_api_does() {
     assert_eq!(
         (ended.code, ended.stdout),
         (Some(0), format!("{JOB}  is being stopped, then deleted\n"))
+    );
+    let ended = run(&api.url, &["delete", JOB, "--media"]).await;
+    assert_eq!(
+        (ended.code, ended.stdout),
+        (Some(0), format!("{JOB}  is being deleted\n"))
     );
     let ended = run(&api.url, &["delete", JOB, "--force"]).await;
     assert_eq!(
@@ -327,43 +404,29 @@ async fn delete_says_what_the_api_does() {
 }
 
 #[tokio::test]
-async fn plan_prints_a_command_that_a_shell_takes() {
-    let argv = json!([
-        "-i",
-        "pipe:0",
-        "-filter_complex",
-        "[0:v]fps=25,split=2[a][b];[a]scale='1:2'",
-        "-map",
-        "[a]",
-        "$(x)"
-    ]);
-    let answer = json!({ "spec": {}, "warnings": [{ "pointer": "/output", "detail": "odd" }], "ffmpeg": { "argv": argv, "command": "ffmpeg …" } });
+async fn plan_prints_the_command_for_a_shell() {
+    let command = "ffmpeg -i pipe:0 -filter_complex '[0:v]fps=25,split=2[a][b]' -map '[a]'";
+    let answer = json!({
+        "spec": {}, "warnings": [{ "pointer": "/output", "detail": "odd" }],
+        "ffmpeg": { "argv": ["-i", "pipe:0"], "command": command },
+    });
     let api = MockApi::start(move |_| (200, answer.clone())).await;
     let spec = temp_file("{}");
     let ended = run(&api.url, &["plan", spec.path().to_str().unwrap()]).await;
-    insta::assert_snapshot!(ended.shown());
+    assert_eq!(
+        (ended.code, ended.stdout, ended.stderr.as_str()),
+        (Some(0), format!("{command}\n"), "warning: /output: odd\n")
+    );
     assert_eq!(api.calls(), ["POST /jobs?dry_run=true"]);
-
-    let echoed = ended.stdout.replacen("ffmpeg", "printf '%s\\n'", 1);
-    let words = std::process::Command::new("sh")
-        .args(["-c", &echoed])
-        .output()
-        .unwrap();
-    let words: Vec<String> = String::from_utf8(words.stdout)
-        .unwrap()
-        .lines()
-        .map(str::to_owned)
-        .collect();
-    assert_eq!(json!(words), argv);
 }
 
 #[tokio::test]
 async fn workers_are_listed_shown_and_drained() {
     let api = MockApi::start(|seen| {
         let id = "4f0c1d2e-0000-4000-8000-0a1b2c3d4e5f";
-        let worker = json!({ "id": id, "state": "busy", "size": "small", "job_id": JOB, "started_at": "2026-11-22T18:51:33Z" });
+        let worker = json!({ "id": id, "state": "booked", "size": "small", "job_id": JOB, "created_at": "2026-11-22T18:51:33Z" });
         match seen.call.as_str() {
-            "GET /workers" => (200, json!({ "workers": [worker], "next_cursor": null })),
+            "GET /workers" => (200, json!({ "workers": [worker] })),
             call if call == format!("GET /workers/{id}") => (200, worker),
             call if call == format!("DELETE /workers/{id}") => (202, worker),
             other => problem(404, "No such worker", other),
@@ -373,7 +436,7 @@ async fn workers_are_listed_shown_and_drained() {
     insta::assert_snapshot!(run(&api.url, &["workers", "list"]).await.shown());
     assert_eq!(
         run(&api.url, &["workers", "get", "4f0c"]).await.json()["state"],
-        "busy"
+        "booked"
     );
     let ended = run(&api.url, &["workers", "drain", "4f0c"]).await;
     assert_eq!(
@@ -459,6 +522,133 @@ async fn a_connection_that_breaks_is_tried_again() {
         key(&requests[0]),
         key(&requests[1]),
         "the second try makes no second job"
+    );
+}
+
+/// 503 is how the API says that its database is away for a moment, 502 and 504
+/// how what stands before it says so of the API.
+#[tokio::test]
+async fn an_api_that_is_unavailable_is_asked_again() {
+    for status in [502, 503, 504] {
+        let calls = Arc::new(AtomicUsize::new(0));
+        let api = MockApi::start(move |_| match calls.fetch_add(1, Ordering::SeqCst) {
+            0 | 1 => problem(status, "Unavailable for a moment", "try again"),
+            _ => (200, job_in("paused")),
+        })
+        .await;
+        let ended = run(&api.url, &["pause", JOB]).await;
+        assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+        assert_eq!(api.calls().len(), 3);
+    }
+
+    // Not for ever, and not where the API has a fault.
+    for (status, calls) in [(503, 3), (500, 1)] {
+        let api = MockApi::start(move |_| problem(status, "Odd", "it is so")).await;
+        let ended = run(&api.url, &["get", JOB]).await;
+        assert_eq!((ended.code, api.calls().len()), (Some(1), calls));
+        assert!(ended.stderr.contains("Odd: it is so"), "{}", ended.stderr);
+    }
+}
+
+#[tokio::test]
+async fn an_api_that_names_the_time_is_asked_again_then_and_nobody_waits_for_long() {
+    for (seconds, calls) in [(1, 2), (3600, 1)] {
+        let looks = Arc::new(AtomicUsize::new(0));
+        let api = MockApi::start(move |_| match looks.fetch_add(1, Ordering::SeqCst) {
+            0 => {
+                let (status, mut body) = problem(503, "Unavailable for a moment", "try again");
+                body["retry_after"] = json!(seconds);
+                (status, body)
+            }
+            _ => (200, job_in("paused")),
+        })
+        .await;
+        let start = Instant::now();
+        let ended = run(&api.url, &["get", JOB]).await;
+        let expected = if calls == 2 { Some(0) } else { Some(1) };
+        assert_eq!((ended.code, api.calls().len()), (expected, calls));
+        if calls == 2 {
+            assert!(start.elapsed() >= Duration::from_secs(seconds));
+        }
+    }
+}
+
+/// More in a row than a single call sits out.
+#[tokio::test]
+async fn commands_that_wait_sit_out_an_api_that_is_away() {
+    for args in [
+        &["stop", JOB, "--wait"][..],
+        &["watch", JOB],
+        &["publish", JOB],
+    ] {
+        let calls = Arc::new(AtomicUsize::new(0));
+        let api = MockApi::start(move |seen| {
+            let mut over = job_in("stopped");
+            over["desired"] = json!("stop");
+            match calls.fetch_add(1, Ordering::SeqCst) {
+                _ if seen.call.contains("/events") => history(&seen.call, &long_history(1)),
+                0 => (200, job_in("stopping")),
+                1..=6 => problem(503, "Unavailable for a moment", "try again"),
+                _ => (200, over),
+            }
+        })
+        .await;
+        let ended = run(&api.url, args).await;
+        let code = if args[0] == "publish" { 1 } else { 0 };
+        assert_eq!(ended.code, Some(code), "{args:?}: {}", ended.stderr);
+        let away = ended.stderr.matches("the API does not answer; trying on");
+        assert_eq!(away.count(), 1, "{args:?}: {}", ended.stderr);
+        if args[0] == "publish" {
+            assert!(
+                ended.stderr.contains("the job is stopped"),
+                "{}",
+                ended.stderr
+            );
+        }
+    }
+}
+
+/// The server is restarted: for a while nothing listens.
+#[tokio::test]
+async fn commands_that_wait_sit_out_a_restart() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut command = ezlive(&format!("http://{address}"), &["publish", JOB]);
+    let mut child = command.spawn().unwrap();
+    let (mut peer, _) = listener.accept().await.unwrap();
+    drop(listener);
+    let mut bytes = Vec::new();
+    while !bytes.ends_with(b"\r\n\r\n") {
+        peer.read_buf(&mut bytes).await.unwrap();
+    }
+    let body = job_in("assigned").to_string();
+    let head = format!(
+        "HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+        body.len()
+    );
+    peer.write_all(format!("{head}{body}").as_bytes())
+        .await
+        .unwrap();
+    drop(peer);
+
+    let mut stderr = BufReader::new(child.stderr.take().unwrap()).lines();
+    let mut said = Vec::new();
+    while let Some(line) = stderr.next_line().await.unwrap() {
+        said.push(line);
+        if said.last().unwrap() == "the API does not answer; trying on" {
+            break;
+        }
+    }
+    let listener = TcpListener::bind(address).await.unwrap();
+    MockApi::serve(listener, |_| (200, job_in("failed"))).await;
+    while let Some(line) = stderr.next_line().await.unwrap() {
+        said.push(line);
+    }
+    let code = child.wait().await.unwrap().code();
+    assert_eq!(code, Some(1), "{said:?}");
+    assert!(
+        said.iter().any(|line| line.contains("the job is failed")),
+        "{said:?}"
     );
 }
 
@@ -561,6 +751,28 @@ async fn doctor_names_what_is_missing_with_the_remedy() {
     for name in ["API", "API port", "RTMP ports", "data folder"] {
         assert_ne!(check(name)["status"], "fault", "{report:#}");
     }
+
+    // That the API answers elsewhere is no reason for somebody else to have
+    // the port.
+    let other = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let taken = other.local_addr().unwrap().to_string();
+    let program = empty.path().join("no-such-ffmpeg");
+    let args = [
+        "doctor",
+        "--listen",
+        &taken,
+        "--ffmpeg",
+        program.to_str().unwrap(),
+    ];
+    let foreign = run(&api.url, &args).await;
+    assert!(
+        foreign
+            .stdout
+            .contains(&format!("✗ API port: can't listen at {taken}"))
+            && foreign.stdout.contains("no-such-ffmpeg is not found\n"),
+        "{}",
+        foreign.stdout
+    );
 
     let gone = run(
         "http://127.0.0.1:9",

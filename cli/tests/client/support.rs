@@ -7,7 +7,11 @@ use std::sync::{Arc, Mutex};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
-use axum::http::{HeaderMap, Response, header::CONTENT_TYPE};
+use axum::http::{
+    HeaderMap, Response,
+    header::{CONTENT_TYPE, RETRY_AFTER},
+};
+use domain::event::Event;
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -33,8 +37,18 @@ pub struct MockApi {
 }
 
 impl MockApi {
-    /// Answers each call with a status and a body; null is no body.
+    /// Answers each call with a status and a body; null is no body. A
+    /// `retry_after` in a body is a header too.
     pub async fn start(
+        answer: impl Fn(&Seen) -> (u16, Value) + Clone + Send + Sync + 'static,
+    ) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::serve(listener, answer).await
+    }
+
+    /// The same on a listener that is there already.
+    pub async fn serve(
+        listener: TcpListener,
         answer: impl Fn(&Seen) -> (u16, Value) + Clone + Send + Sync + 'static,
     ) -> Self {
         let seen = Arc::new(Mutex::new(Vec::new()));
@@ -56,19 +70,21 @@ impl MockApi {
                 } else {
                     "application/problem+json"
                 };
+                let retry_after = body["retry_after"].as_u64();
                 let body = if body.is_null() {
                     Body::empty()
                 } else {
                     Body::from(body.to_string())
                 };
-                Response::builder()
+                let mut response = Response::builder()
                     .status(status)
-                    .header(CONTENT_TYPE, kind)
-                    .body(body)
-                    .unwrap()
+                    .header(CONTENT_TYPE, kind);
+                if let Some(seconds) = retry_after {
+                    response = response.header(RETRY_AFTER, seconds);
+                }
+                response.body(body).unwrap()
             }
         });
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         tokio::spawn(async move { axum::serve(listener, app).await });
         Self { url, seen }
@@ -162,12 +178,40 @@ pub fn job_in(state: &str) -> Value {
     })
 }
 
-/// An event, so many milliseconds after the first.
-pub fn event(seq: u64, ms: u64, from: Option<&str>, to: &str) -> Value {
+/// An event as the API keeps it, so many milliseconds after the first.
+pub fn event(seq: u64, ms: u64, from: Option<&str>, to: &str) -> Event {
     let at = format!("2026-11-22T18:51:{:02}.{:03}Z", 33 + ms / 1000, ms % 1000);
     let worker = (to != "created").then_some("4f0c1d2e-0000-4000-8000-0a1b2c3d4e5f");
-    json!({ "seq": seq, "at": at, "type": "transition", "from": from, "to": to, "attempt": u64::from(worker.is_some()),
-            "worker_id": worker, "reason": null, "detail": null })
+    let kind = match (from, to) {
+        (None, _) => "created",
+        (_, "created") => "worker_lost",
+        (_, "assigned") => "booked",
+        (_, "running") => "listening",
+        (_, "streaming") => "input_started",
+        (_, over) => over,
+    };
+    let event = json!({ "job_id": JOB, "seq": seq, "at": at, "type": kind, "from": from, "to": to,
+                        "attempt": u64::from(worker.is_some()), "worker_id": worker, "reason": null });
+    serde_json::from_value(event).unwrap()
+}
+
+/// The API's answer to a call for a part of this history: no more than 100
+/// events, those after `after`, and the number to go on after.
+pub fn history(call: &str, events: &[Event]) -> (u16, Value) {
+    const PAGE: usize = 100;
+    let query = call.split_once('?').map(|(_, query)| query);
+    let after = match query.map(|query| query.strip_prefix("after=").map(str::parse::<u64>)) {
+        None => 0,
+        Some(Some(Ok(after))) => after,
+        Some(_) => return problem(400, "The request can't be read", call),
+    };
+    let new: Vec<&Event> = events.iter().filter(|event| event.seq > after).collect();
+    let page = &new[..new.len().min(PAGE)];
+    let next = page.last().filter(|_| page.len() < new.len());
+    (
+        200,
+        json!({ "events": page, "next_cursor": next.map(|event| event.seq) }),
+    )
 }
 
 pub fn problem(status: u16, title: &str, detail: &str) -> (u16, Value) {

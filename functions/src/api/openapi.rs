@@ -124,6 +124,10 @@ fn complete_operation(operation: &mut Operation) {
     // An operation that says nothing of its own security may need the token.
     if operation.security.is_none() {
         add("401", "The operator's token is missing or wrong");
+        add(
+            "403",
+            "Without a token only programs of the same machine may call, no page of another site",
+        );
         let token: [&str; 0] = [];
         operation.security = Some(vec![
             SecurityRequirement::default(),

@@ -50,7 +50,7 @@ fn policy() -> Result<OperatorPolicy, EnvironmentError> {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    telemetry::init(LogFormat::Json);
+    telemetry::init(LogFormat::Json)?;
     let config = Config::from_environment()?;
     let sdk = sdk_config().await;
     let api = Api {

@@ -76,7 +76,7 @@ const ANSWERING: Duration = Duration::from_secs(1);
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    telemetry::init(LogFormat::Json);
+    telemetry::init(LogFormat::Json)?;
     let config = Config::from_environment()?;
     let sdk = sdk_config().await;
     let scheduler = Scheduler {

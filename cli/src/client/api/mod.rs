@@ -14,12 +14,12 @@ use super::types::{DryRun, Event, Job, Worker};
 use transport::Transport;
 
 pub use iam::Signer;
-pub use transport::{Answer, Auth};
+pub use transport::{Answer, Auth, is_momentary};
 
 /// Where `ezlive up` listens unless told otherwise.
 pub const DEFAULT_URL: &str = "http://127.0.0.1:1080";
 
-/// The most that is asked for at once.
+/// The most jobs that are asked for at once: the API's own bound.
 const PAGE: usize = 100;
 
 /// The API at one URL.
@@ -37,6 +37,11 @@ impl ApiClient {
         Ok(Self {
             transport: Transport::new(base, auth)?,
         })
+    }
+
+    /// Where the API is.
+    pub fn url(&self) -> &Url {
+        self.transport.base()
     }
 
     /// The API's URL without credentials, to be shown.
@@ -106,8 +111,22 @@ impl ApiClient {
         state: Option<&str>,
         limit: Option<usize>,
     ) -> Result<Answer<Vec<Job>>, Failure> {
-        let state = state.map(|state| ("state", state.to_owned()));
-        self.pages(&["jobs"], "jobs", state, limit).await
+        let mut jobs = Vec::new();
+        let mut cursor: Option<String> = None;
+        loop {
+            let left = limit.map_or(PAGE, |limit| limit.saturating_sub(jobs.len()).min(PAGE));
+            let mut query = vec![("limit", left.to_string())];
+            query.extend(state.map(|state| ("state", state.to_owned())));
+            query.extend(cursor.take().map(|cursor| ("cursor", cursor)));
+            let page = self.page(&["jobs"], "jobs", &query).await?;
+            jobs.extend(page.items);
+            cursor = page.next.as_str().map(str::to_owned);
+            if cursor.is_none() || limit.is_some_and(|limit| jobs.len() >= limit) {
+                break;
+            }
+        }
+        jobs.truncate(limit.unwrap_or(usize::MAX));
+        self.gathered("jobs", jobs, cursor)
     }
 
     /// `GET /jobs/{id}`.
@@ -120,19 +139,25 @@ impl ApiClient {
             .await
     }
 
-    /// `GET /jobs/{id}/events`: all of them, the oldest first.
+    /// `GET /jobs/{id}/events`: all of them after the one with this number (0:
+    /// from the start), the oldest first, page by page.
     ///
     /// # Errors
     /// See [`Self::health`].
-    pub async fn events(&self, id: &str) -> Result<Answer<Vec<Event>>, Failure> {
-        let mut answer = self
-            .pages::<Event>(&["jobs", id, "events"], "events", None, None)
-            .await?;
-        answer.body.sort_by_key(|event| event.seq);
-        if let Some(Value::Array(events)) = answer.json.get_mut("events") {
-            events.sort_by_key(|event| event.get("seq").and_then(Value::as_u64));
+    pub async fn events(&self, id: &str, after: u64) -> Result<Answer<Vec<Event>>, Failure> {
+        let mut events = Vec::new();
+        let mut after = after;
+        loop {
+            let query = [("after", after.to_string())];
+            let page = self.page(&["jobs", id, "events"], "events", &query).await?;
+            events.extend(page.items);
+            // A cursor that does not move on would have us ask for ever.
+            match page.next.as_u64().filter(|next| *next > after) {
+                Some(next) => after = next,
+                None => break,
+            }
         }
-        Ok(answer)
+        self.gathered("events", events, None)
     }
 
     /// `PUT /jobs/{id}/stop`, `/pause` or `/resume`.
@@ -145,7 +170,7 @@ impl ApiClient {
             .await
     }
 
-    /// `DELETE /jobs/{id}`; pending where the job is to be stopped first.
+    /// `DELETE /jobs/{id}`; pending, with the job, where that takes time.
     ///
     /// # Errors
     /// See [`Self::health`].
@@ -154,7 +179,7 @@ impl ApiClient {
         id: &str,
         force: bool,
         media: bool,
-    ) -> Result<Answer<Option<Value>>, Failure> {
+    ) -> Result<Answer<Option<Job>>, Failure> {
         let mut request = self.transport.request(Method::DELETE, &["jobs", id]);
         for (name, set) in [("force", force), ("media", media)] {
             if set {
@@ -164,12 +189,18 @@ impl ApiClient {
         self.transport.call(request).await
     }
 
-    /// `GET /workers`: all of them.
+    /// `GET /workers`: all of them, which the API gives at once.
     ///
     /// # Errors
     /// See [`Self::health`].
     pub async fn workers(&self) -> Result<Answer<Vec<Worker>>, Failure> {
-        self.pages(&["workers"], "workers", None, None).await
+        let page = self.page(&["workers"], "workers", &[]).await?;
+        let workers = Value::Array(page.items);
+        Ok(Answer {
+            body: self.transport.read(workers.clone())?,
+            json: json!({ "workers": workers }),
+            pending: false,
+        })
     }
 
     /// `GET /workers/{id}`.
@@ -192,53 +223,44 @@ impl ApiClient {
             .await
     }
 
-    /// Gathers the pages of a list into one document of the same shape.
-    async fn pages<T: DeserializeOwned>(
+    /// One page of a list.
+    async fn page(
         &self,
         path: &[&str],
         field: &str,
-        filter: Option<(&str, String)>,
-        limit: Option<usize>,
-    ) -> Result<Answer<Vec<T>>, Failure> {
-        let mut items = Vec::new();
-        let mut cursor = None;
-        loop {
-            let mut query: Vec<(&str, String)> = filter.clone().into_iter().collect();
-            query.extend(limit.map(|limit| {
-                (
-                    "limit",
-                    limit.saturating_sub(items.len()).min(PAGE).to_string(),
-                )
-            }));
-            query.extend(cursor.take().map(|cursor| ("cursor", cursor)));
-            let page: Answer<Value> = self
+        query: &[(&str, String)],
+    ) -> Result<Page, Failure> {
+        let request = self.transport.request(Method::GET, path).query(query);
+        let mut page = self.transport.call::<Value>(request).await?.json;
+        match page.get_mut(field).map(Value::take) {
+            Some(Value::Array(items)) => Ok(Page {
+                items,
+                next: page["next_cursor"].take(),
+            }),
+            _ => Err(self
                 .transport
-                .call(self.transport.request(Method::GET, path).query(&query))
-                .await?;
-            let mut page = page.json;
-            match page.get_mut(field).map(Value::take) {
-                Some(Value::Array(page)) => items.extend(page),
-                _ => {
-                    return Err(self
-                        .transport
-                        .not_ezlive(format!("its list has no {field:?}")));
-                }
-            }
-            cursor = page
-                .get("next_cursor")
-                .and_then(Value::as_str)
-                .map(str::to_owned);
-            if cursor.is_none() || limit.is_some_and(|limit| items.len() >= limit) {
-                break;
-            }
+                .not_ezlive(format!("its list has no {field:?}"))),
         }
-        items.truncate(limit.unwrap_or(usize::MAX));
+    }
+
+    /// What pages hold, as one document of the same shape.
+    fn gathered<T: DeserializeOwned>(
+        &self,
+        field: &str,
+        items: Vec<Value>,
+        next: Option<String>,
+    ) -> Result<Answer<Vec<T>>, Failure> {
         let items = Value::Array(items);
-        let body = self.transport.read(items.clone())?;
         Ok(Answer {
-            body,
-            json: json!({ field: items, "next_cursor": cursor }),
+            body: self.transport.read(items.clone())?,
+            json: json!({ field: items, "next_cursor": next }),
             pending: false,
         })
     }
+}
+
+/// A page of a list, and what the API says about where the next one starts.
+struct Page {
+    items: Vec<Value>,
+    next: Value,
 }

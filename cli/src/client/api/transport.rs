@@ -1,15 +1,17 @@
 //! How a call gets to the API and its answer back: retries where the
-//! connection broke, problem documents made failures.
+//! connection broke or the API was unavailable for a moment, problem documents
+//! made failures.
 
 use std::error::Error as _;
 use std::io;
 use std::time::{Duration, SystemTime};
 
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
+use aws::address::is_loopback;
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use url::{Host, Url};
+use url::Url;
 
 use super::iam::Signer;
 use crate::client::failure::Failure;
@@ -17,8 +19,11 @@ use crate::client::types::Problem;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const TIMEOUT: Duration = Duration::from_secs(30);
-/// The waits before the second and the third try after a broken connection.
-const RETRY_AFTER: [Duration; 2] = [Duration::from_millis(100), Duration::from_millis(400)];
+/// The waits before the second and the third try after a broken connection, or
+/// where an API that is unavailable asks for no longer ones.
+const WAITS: [Duration; 2] = [Duration::from_millis(100), Duration::from_millis(400)];
+/// Nobody is kept waiting for longer between two tries: who looks on decides.
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
 /// An answer: as this client understands it, and as it came.
 #[derive(Debug, Clone)]
@@ -29,6 +34,16 @@ pub struct Answer<T> {
     pub json: Value,
     /// Whether it is only under way yet: 202 Accepted.
     pub pending: bool,
+}
+
+/// An answer as it came over the wire.
+struct Raw {
+    status: StatusCode,
+    content_type: String,
+    /// When the API may be asked again, where it says so in seconds. A date
+    /// would need its clock to be ours: then our own waits count.
+    retry_after: Option<Duration>,
+    text: String,
 }
 
 /// How a call shows who makes it.
@@ -82,6 +97,11 @@ impl Transport {
         Ok(Self { http, base, signer })
     }
 
+    /// Where the API is.
+    pub fn base(&self) -> &Url {
+        &self.base
+    }
+
     /// The API's URL without credentials, to be shown.
     pub fn shown_url(&self) -> String {
         let mut url = self.base.clone();
@@ -110,32 +130,36 @@ impl Transport {
         &self,
         request: RequestBuilder,
     ) -> Result<Answer<T>, Failure> {
-        let (status, content_type, text) = self.send(request).await?;
-        let json = if text.is_empty() {
+        let answer = self.send(request).await?;
+        let status = answer.status;
+        let json = if answer.text.is_empty() {
             Ok(Value::Null)
         } else {
-            serde_json::from_str::<Value>(&text)
+            serde_json::from_str::<Value>(&answer.text)
         };
         if status.is_success() {
-            let json = json
-                .map_err(|_| self.not_ezlive(format!("{status} with {content_type}, not JSON")))?;
+            let json = json.map_err(|_| {
+                self.not_ezlive(format!("{status} with {}, not JSON", answer.content_type))
+            })?;
             return Ok(Answer {
                 body: self.read(json.clone())?,
                 json,
                 pending: status == StatusCode::ACCEPTED,
             });
         }
-        Err(self.refusal(status, &content_type, json.unwrap_or_default()))
+        Err(self.refusal(&answer, json.unwrap_or_default()))
     }
 
     /// What an answer that is no success means to the commands.
-    fn refusal(&self, status: StatusCode, content_type: &str, json: Value) -> Failure {
+    fn refusal(&self, answer: &Raw, json: Value) -> Failure {
+        let status = answer.status;
         let mut problem: Problem = serde_json::from_value(json.clone()).unwrap_or_default();
         problem.status = status.as_u16();
+        problem.retry_after = answer.retry_after;
         if problem.title.is_none() && problem.detail.is_none() {
             // Not one of our problem documents: a gateway's or a stranger's.
             if status == StatusCode::NOT_FOUND {
-                return self.not_ezlive(format!("{status} with {content_type}"));
+                return self.not_ezlive(format!("{status} with {}", answer.content_type));
             }
             problem.title = Some(format!("the API answered {status}"));
         }
@@ -154,26 +178,28 @@ impl Transport {
         serde_json::from_value(json).map_err(|error| self.not_ezlive(error.to_string()))
     }
 
-    /// Sends, and sends again after a broken connection. That is safe for
-    /// every call of this API: each is idempotent by its method or its key.
-    async fn send(
-        &self,
-        mut request: RequestBuilder,
-    ) -> Result<(StatusCode, String, String), Failure> {
-        let mut waits = RETRY_AFTER.iter();
+    /// Sends, and sends again after a broken connection, or where the API is
+    /// unavailable and asks for no long wait. That is safe for every call of
+    /// this API: each is idempotent by its method or its key.
+    async fn send(&self, mut request: RequestBuilder) -> Result<Raw, Failure> {
+        let mut waits = WAITS.into_iter();
         loop {
             let copy = request.try_clone();
-            let error = match self.exchange(request).await? {
-                Ok(answer) => return Ok(answer),
-                Err(error) => error,
+            let sent = self.exchange(request).await?;
+            let again = match &sent {
+                Ok(answer) if is_momentary(answer.status.as_u16()) => waits
+                    .next()
+                    .map(|wait| wait.max(answer.retry_after.unwrap_or_default())),
+                Err(error) if is_broken_connection(error) => waits.next(),
+                Ok(_) | Err(_) => None,
             };
-            match (copy, waits.next()) {
-                (Some(copy), Some(wait)) if is_broken_connection(&error) => {
-                    tokio::time::sleep(*wait).await;
+            match (again.filter(|wait| *wait <= LONGEST_WAIT), copy) {
+                (Some(wait), Some(copy)) => {
+                    tokio::time::sleep(wait).await;
                     request = copy;
                 }
                 _ => {
-                    return Err(Failure::Unreachable {
+                    return sent.map_err(|error| Failure::Unreachable {
                         url: self.shown_url(),
                         why: root_cause(&error),
                     });
@@ -182,12 +208,8 @@ impl Transport {
         }
     }
 
-    /// One request, signed anew at each try, and its whole answer: status,
-    /// content type, body.
-    async fn exchange(
-        &self,
-        request: RequestBuilder,
-    ) -> Result<reqwest::Result<(StatusCode, String, String)>, Failure> {
+    /// One request, signed anew at each try, and its whole answer.
+    async fn exchange(&self, request: RequestBuilder) -> Result<reqwest::Result<Raw>, Failure> {
         let mut request = match request.build() {
             Ok(request) => request,
             Err(error) => return Ok(Err(error)),
@@ -207,28 +229,28 @@ impl Transport {
     }
 }
 
-async fn exchange(
-    http: &reqwest::Client,
-    request: reqwest::Request,
-) -> reqwest::Result<(StatusCode, String, String)> {
+async fn exchange(http: &reqwest::Client, request: reqwest::Request) -> reqwest::Result<Raw> {
     let response = http.execute(request).await?;
-    let status = response.status();
-    let content_type = response
-        .headers()
-        .get(CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok());
-    let content_type = content_type.unwrap_or("no content type").to_owned();
-    Ok((status, content_type, response.text().await?))
+    let header = |name| {
+        response
+            .headers()
+            .get(name)
+            .and_then(|value: &HeaderValue| value.to_str().ok())
+    };
+    Ok(Raw {
+        status: response.status(),
+        content_type: header(CONTENT_TYPE).unwrap_or("no content type").to_owned(),
+        retry_after: header(RETRY_AFTER)
+            .and_then(|seconds| seconds.parse().ok())
+            .map(Duration::from_secs),
+        text: response.text().await?,
+    })
 }
 
-/// Whether the server is on this machine.
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    }
+/// Whether a status says that the API, or what stands before it, can't answer
+/// just now: the same call may succeed in a moment.
+pub fn is_momentary(status: u16) -> bool {
+    matches!(status, 502..=504)
 }
 
 /// Whether there was a connection and it broke: the server may have closed an

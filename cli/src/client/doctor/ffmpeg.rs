@@ -8,10 +8,11 @@ use super::Check;
 
 const INSTALL: &str = "Install FFmpeg 5.1 or newer: apt install ffmpeg";
 
-/// What there is of FFmpeg on the path.
-pub async fn checks() -> Vec<Check> {
-    let mut checks = vec![judge_release("ffmpeg", release("ffmpeg").await)];
-    if let Ok(names) = encoders("ffmpeg").await {
+/// What there is of FFmpeg, by its path or its name on the path, and of what
+/// comes with it.
+pub async fn checks(ffmpeg: &str) -> Vec<Check> {
+    let mut checks = vec![judge_release("ffmpeg", release(ffmpeg).await)];
+    if let Ok(names) = encoders(ffmpeg).await {
         checks.push(judge_encoders(&names));
     }
     checks.push(judge_release("ffprobe", release("ffprobe").await));
@@ -32,7 +33,11 @@ fn judge_release(program: &'static str, found: Result<Release, ToolError>) -> Ch
             format!("can't tell how old {text:?} is"),
             "Use a released FFmpeg, 5.1 or newer.",
         ),
-        Err(ToolError::NotFound(_)) => Check::fault(program, "not found on the path", INSTALL),
+        Err(ToolError::NotFound(name)) => {
+            let place = if name == program { " on the path" } else { "" };
+            let name = name.to_string_lossy();
+            Check::fault(program, format!("{name} is not found{place}"), INSTALL)
+        }
         Err(ToolError::TooOld { found }) => {
             Check::fault(program, format!("{found} is too old"), INSTALL)
         }

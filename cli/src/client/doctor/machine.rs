@@ -1,12 +1,13 @@
 //! Ports and disk.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use nix::sys::statvfs::statvfs;
 use nix::unistd::{AccessFlags, access};
+use url::{Host, Url};
 
 use super::Check;
 
@@ -17,12 +18,29 @@ const TOO_LITTLE: u64 = GIB;
 /// How many taken ports are named.
 const NAMED: usize = 5;
 
-/// Whether `ezlive up` can listen; `api_runs` where it is what listens now.
-pub fn listen_port(address: SocketAddr, api_runs: bool) -> Check {
+/// Whether a URL leads to who listens at that address of this machine. Told by
+/// the URL alone: another name may lead there, but is not known to.
+pub fn leads_to(url: &Url, listen: SocketAddr) -> bool {
+    let host = match url.host() {
+        Some(Host::Ipv4(host)) => IpAddr::V4(host),
+        Some(Host::Ipv6(host)) => IpAddr::V6(host),
+        // Whichever of its addresses that is.
+        Some(Host::Domain("localhost")) if listen.ip().is_ipv4() => Ipv4Addr::LOCALHOST.into(),
+        Some(Host::Domain("localhost")) => Ipv6Addr::LOCALHOST.into(),
+        Some(Host::Domain(_)) | None => return false,
+    };
+    // `[::]` takes IPv4 too.
+    let is_any = listen.ip().is_unspecified() && (listen.is_ipv6() || host.is_ipv4());
+    url.port_or_known_default() == Some(listen.port())
+        && (host == listen.ip() || (is_any && host.is_loopback()))
+}
+
+/// Whether `ezlive up` can listen; `is_ours` where it is what listens now.
+pub fn listen_port(address: SocketAddr, is_ours: bool) -> Check {
     const NAME: &str = "API port";
     match TcpListener::bind(address) {
         Ok(_) => Check::ok(NAME, format!("{address} is free")),
-        Err(error) if error.kind() == io::ErrorKind::AddrInUse && api_runs => {
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse && is_ours => {
             Check::ok(NAME, format!("{address} is in use, and ezlive answers"))
         }
         Err(error) => Check::fault(
@@ -36,7 +54,7 @@ pub fn listen_port(address: SocketAddr, api_runs: bool) -> Check {
 /// How many ports there are to push to: one job needs one.
 pub fn rtmp_ports(host: IpAddr, range: RangeInclusive<u16>) -> Check {
     const NAME: &str = "RTMP ports";
-    const REMEDY: &str = "Choose others: ezlive up --rtmp-ports FROM-TO";
+    const REMEDY: &str = "Choose others: ezlive up --rtmp-ports FIRST-LAST";
     let all = range.clone().count();
     let taken: Vec<String> = range
         .clone()
@@ -113,7 +131,6 @@ fn nearest_existing(folder: &Path) -> Option<PathBuf> {
 mod tests {
     use super::super::Status;
     use super::*;
-    use std::net::Ipv4Addr;
 
     #[test]
     fn taken_ports_are_counted_and_all_taken_is_a_fault() {
@@ -137,6 +154,34 @@ mod tests {
         let address = taken.local_addr().unwrap();
         assert_eq!(listen_port(address, true).status, Status::Ok);
         assert_eq!(listen_port(address, false).status, Status::Fault);
+    }
+
+    #[test]
+    fn a_url_leads_to_the_address_that_it_names() {
+        let leads =
+            |url: &str, listen: &str| leads_to(&Url::parse(url).unwrap(), listen.parse().unwrap());
+        for (url, listen) in [
+            ("http://127.0.0.1:1080", "127.0.0.1:1080"),
+            ("http://localhost:1080/", "127.0.0.1:1080"),
+            ("http://localhost:1080/", "[::1]:1080"),
+            ("http://[::1]:1080/", "[::1]:1080"),
+            ("http://127.0.0.1", "127.0.0.1:80"),
+            ("http://localhost:1080", "0.0.0.0:1080"),
+            ("http://127.0.0.1:1080", "0.0.0.0:1080"),
+            ("http://127.0.0.1:1080", "[::]:1080"),
+        ] {
+            assert!(leads(url, listen), "{url} {listen}");
+        }
+        for (url, listen) in [
+            ("http://127.0.0.1:1080", "127.0.0.1:1081"),
+            ("http://127.0.0.2:1080", "127.0.0.1:1080"),
+            ("http://[::1]:1080", "127.0.0.1:1080"),
+            ("http://192.0.2.1:1080", "0.0.0.0:1080"),
+            ("http://live.example:1080", "127.0.0.1:1080"),
+            ("http://[::1]:1080", "0.0.0.0:1080"),
+        ] {
+            assert!(!leads(url, listen), "{url} {listen}");
+        }
     }
 
     #[test]

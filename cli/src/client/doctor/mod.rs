@@ -16,6 +16,7 @@ use super::api::ApiClient;
 use super::failure::Failure;
 use super::help;
 use super::output::{self, Output, paint};
+use crate::up::ports;
 
 /// Arguments of `ezlive doctor`.
 #[derive(Debug, Args)]
@@ -28,8 +29,11 @@ pub struct DoctorArgs {
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:1080")]
     listen: SocketAddr,
     /// The ports for RTMP ingest
-    #[arg(long, value_name = "FROM-TO", default_value = "1935-1999", value_parser = port_range)]
+    #[arg(long, value_name = "FIRST-LAST", default_value = "1935-1999", value_parser = ports)]
     rtmp_ports: RangeInclusive<u16>,
+    /// The FFmpeg program
+    #[arg(long, value_name = "PROGRAM", default_value = "ffmpeg")]
+    ffmpeg: String,
 }
 
 /// How a check came out.
@@ -89,12 +93,10 @@ impl Check {
 /// # Errors
 /// [`Failure::Output`].
 pub async fn run(api: &ApiClient, output: &Output, args: &DoctorArgs) -> Result<ExitCode, Failure> {
-    let mut checks = ffmpeg::checks().await;
+    let mut checks = ffmpeg::checks(&args.ffmpeg).await;
     let api_check = check_api(api).await;
-    checks.push(machine::listen_port(
-        args.listen,
-        api_check.status == Status::Ok,
-    ));
+    let is_ours = api_check.status == Status::Ok && machine::leads_to(api.url(), args.listen);
+    checks.push(machine::listen_port(args.listen, is_ours));
     checks.push(machine::rtmp_ports(
         args.listen.ip(),
         args.rtmp_ports.clone(),
@@ -156,36 +158,6 @@ async fn check_api(api: &ApiClient) -> Check {
             let text = other.to_string();
             let first = text.lines().next().unwrap_or_default().to_owned();
             Check::fault(NAME, first, "Name the API with --url or EZLIVE_URL.")
-        }
-    }
-}
-
-fn port_range(text: &str) -> Result<RangeInclusive<u16>, String> {
-    let (from, to) = text.split_once('-').unwrap_or((text, text));
-    let port = |text: &str| {
-        text.parse::<u16>()
-            .ok()
-            .filter(|&port| port > 0)
-            .ok_or(format!("{text:?} is no port"))
-    };
-    let (from, to) = (port(from)?, port(to)?);
-    if from > to {
-        Err("write it as FROM-TO, like 1935-1999".to_owned())
-    } else {
-        Ok(from..=to)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn port_ranges_are_read() {
-        assert_eq!(port_range("1935-1999"), Ok(1935..=1999));
-        assert_eq!(port_range("1935"), Ok(1935..=1935));
-        for wrong in ["", "0-5", "5-4", "1-99999", "a-b", "1-2-3"] {
-            assert!(port_range(wrong).is_err(), "{wrong}");
         }
     }
 }

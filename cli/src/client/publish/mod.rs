@@ -12,7 +12,8 @@ use tokio::time::Instant;
 
 use super::api::ApiClient;
 use super::failure::Failure;
-use super::output::{self, Output, status_line};
+use super::looks::Looks;
+use super::output::{self, LiveLine, Output, status_line};
 use super::types::{Ingest, Job};
 use super::{help, resolve, signals};
 use crate::test_picture::{FrameRate, Size};
@@ -83,10 +84,41 @@ async fn wait_for_ingest(
 ) -> Result<Ingest, Failure> {
     let live = output.live_line();
     let deadline = Instant::now() + timeout;
-    let mut said = String::new();
-    let mut looks_at_work = 0;
+    let mut looks = Looks::every(LOOK_EVERY, output, &live).until(deadline);
+    let mut wait = Wait::default();
     loop {
-        let job = api.job(id).await?.body;
+        if let Some(answer) = looks.found(api.job(id)).await? {
+            let job = answer.body;
+            if let Some(ingest) = wait.judge(id, &job)? {
+                return Ok(ingest);
+            }
+            if Instant::now() >= deadline {
+                let waited = timeout.as_secs();
+                return Err(Failure::Job(format!(
+                    "no ingest address after {waited} s: the job is {}{}",
+                    job.state,
+                    job.because()
+                )));
+            }
+            wait.tell(output, &live, &job);
+        }
+        looks.pause().await;
+    }
+}
+
+/// What has been seen and said while waiting for an ingest.
+#[derive(Default)]
+struct Wait {
+    looks_at_work: u32,
+    said: String,
+}
+
+impl Wait {
+    /// The ingest of a job as it stands now, where it has one.
+    ///
+    /// # Errors
+    /// [`Failure::Job`] where it is not to have one.
+    fn judge(&mut self, id: &str, job: &Job) -> Result<Option<Ingest>, Failure> {
         if job.is_over() {
             return Err(Failure::Job(format!(
                 "the job is {}{}\n  `ezlive resume {id}` brings it back.",
@@ -95,45 +127,32 @@ async fn wait_for_ingest(
             )));
         }
         let at_work = matches!(job.state.as_str(), "running" | "streaming");
-        looks_at_work = if at_work && job.ingest.is_none() {
-            looks_at_work + 1
+        self.looks_at_work = if at_work && job.ingest.is_none() {
+            self.looks_at_work + 1
         } else {
             0
         };
-        if looks_at_work == LOOKS_TO_BE_SURE {
+        if self.looks_at_work == LOOKS_TO_BE_SURE {
             return Err(Failure::Job(
                 "the job pulls its input itself; there is nothing to publish to".to_owned(),
             ));
         }
-        if let Some(ingest) = job.ingest {
-            return Ok(ingest);
-        }
-        if Instant::now() >= deadline {
-            let waited = timeout.as_secs();
-            return Err(Failure::Job(format!(
-                "no ingest address after {waited} s: the job is {}{}",
-                job.state,
-                job.because()
-            )));
-        }
-        live.set(&format!(
-            "waiting for the ingest address: {}",
-            status_line(&job)
-        ));
-        if !live.is_on() && said != job.state {
-            say_waiting(output, &job);
-            said = job.state;
-        }
-        tokio::time::sleep(LOOK_EVERY).await;
+        Ok(job.ingest.clone())
     }
-}
 
-fn say_waiting(output: &Output, job: &Job) {
-    output.note(&format!(
-        "waiting for the ingest address: the job is {}{}",
-        output::clean(&job.state),
-        output::clean(&job.because())
-    ));
+    /// Says what is waited for: on the live line, or once for each state.
+    fn tell(&mut self, output: &Output, live: &LiveLine, job: &Job) {
+        const WAITING: &str = "waiting for the ingest address";
+        live.set(&format!("{WAITING}: {}", status_line(job)));
+        if !live.is_on() && self.said != job.state {
+            output.note(&format!(
+                "{WAITING}: the job is {}{}",
+                output::clean(&job.state),
+                output::clean(&job.because())
+            ));
+            self.said.clone_from(&job.state);
+        }
+    }
 }
 
 /// The URL that FFmpeg pushes to; a secret, as it ends in the stream key.

@@ -1,5 +1,7 @@
 //! What the command line takes, and what it says to what it doesn't.
 
+use std::net::IpAddr;
+
 use clap::Parser;
 
 use super::*;
