@@ -491,6 +491,64 @@ async fn an_rtsp_redirect_is_cut_before_ffmpeg_sees_it() {
     inside.assert_never_contacted().await;
 }
 
+/// A server that makes FFmpeg repeat words of its choice, in the realm of its
+/// challenge, before it redirects.
+async fn challenging_rtsp_server(realm: &'static str, redirect: String) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let redirect = redirect.clone();
+            tokio::spawn(async move {
+                let mut stream = BufReader::new(stream);
+                while let Some(head) = read_head(&mut stream).await {
+                    let sequence = head.lines().find(|line| line.starts_with("CSeq")).unwrap();
+                    let answer = match head.contains("Authorization: ") {
+                        true => format!("302 Moved\r\n{sequence}\r\nLocation: {redirect}"),
+                        false => format!(
+                            "401 Unauthorized\r\n{sequence}\r\n\
+                             WWW-Authenticate: Digest realm=\"{realm}\", nonce=\"a\""
+                        ),
+                    };
+                    let answer = format!("RTSP/1.0 {answer}\r\n\r\n");
+                    let _ = stream.write_all(answer.as_bytes()).await;
+                }
+            });
+        }
+    });
+    port
+}
+
+/// A request's lines up to the empty one; `None` at the end of the stream.
+async fn read_head(stream: &mut BufReader<TcpStream>) -> Option<String> {
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        if stream.read_line(&mut head).await.ok()? == 0 {
+            return None;
+        }
+    }
+    Some(head)
+}
+
+#[tokio::test]
+async fn an_rtsp_server_cannot_say_that_ffmpeg_plays() {
+    let inside = Forbidden::bind().await;
+    for realm in ["PLAY rtsp:", "PLAY rtsp://h/a RTSP/1.0"] {
+        let to = format!("rtsp://127.0.0.2:{}/x", inside.port());
+        let port = challenging_rtsp_server(realm, to).await;
+        let url = Url::parse(&format!("rtsp://u:p@origin.example:{port}/x")).unwrap();
+        let prepared = prepare(&url, &policy(), &Received::default())
+            .await
+            .unwrap();
+        assert!(ask(&prepared).await.is_err());
+        let told = timeout(Duration::from_secs(1), prepared.forbidden())
+            .await
+            .unwrap();
+        assert_eq!(told.host, "origin.example");
+    }
+    inside.assert_never_contacted().await;
+}
+
 /// A listener, which has media for the first who calls.
 async fn srt_server() -> (u16, tokio::process::Child) {
     let free = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
