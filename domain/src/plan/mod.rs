@@ -48,15 +48,13 @@ pub enum Feed {
     FlvPipe,
     /// FFmpeg opens a URL that the worker has checked.
     Url {
-        /// What FFmpeg is to open: host pinned or behind the worker's relay.
+        /// What FFmpeg is to open: the worker's relay, or `http` for its
+        /// proxy, which speaks TLS to an origin that is `https`.
         url: String,
         /// The worker's checking proxy, for HTTP. Its URL has a password in it
         /// and so is no argument: FFmpeg's environment must have it as
         /// `http_proxy`, and no `no_proxy`.
         http_proxy: Option<String>,
-        /// The certificate authorities that HTTPS servers are to be signed by;
-        /// `None` for those that FFmpeg finds by itself, where it does.
-        ca_file: Option<String>,
     },
 }
 

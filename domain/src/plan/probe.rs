@@ -5,7 +5,7 @@ use super::{Args, Feed, Has, source};
 /// What FFprobe is told of an input, so that the same protocols and formats
 /// hold for it as for the run: options, then the URL.
 pub fn probe_args(feed: &Feed) -> Vec<String> {
-    let Feed::Url { url, ca_file, .. } = feed else {
+    let Feed::Url { url, .. } = feed else {
         return Vec::new();
     };
     let has = Has {
@@ -13,7 +13,7 @@ pub fn probe_args(feed: &Feed) -> Vec<String> {
         audio: false,
     };
     let mut args = Args::default();
-    source::push_url_options(&mut args, has, url, ca_file.as_deref());
+    source::push_url_options(&mut args, has, url);
     // Only a run reads at the pace of the media.
     args.0.retain(|arg| arg != "-re");
     args.pair("-i", url);

@@ -24,16 +24,17 @@ pub(super) fn push(args: &mut Args, has: Has, feed: &Feed) {
             keep_video_graph(args, has);
             args.words("-f flv -i pipe:0");
         }
-        Feed::Url { url, ca_file, .. } => {
-            push_url_options(args, has, url, ca_file.as_deref());
+        Feed::Url { url, .. } => {
+            push_url_options(args, has, url);
             args.pair("-i", url);
         }
     }
 }
 
 /// The protocols and formats are those the URL's own scheme needs, so that
-/// neither a redirect nor a playlist leads to another.
-pub(super) fn push_url_options(args: &mut Args, has: Has, url: &str, ca_file: Option<&str>) {
+/// neither a redirect nor a playlist leads to another; but for `tcp`, of which
+/// they are made: that nothing leads to it is the worker's to see to.
+pub(super) fn push_url_options(args: &mut Args, has: Has, url: &str) {
     match (protocol(url), scheme(url)) {
         (PullProtocol::Rtmp, scheme) => {
             args.words("-rw_timeout 10000000");
@@ -52,21 +53,16 @@ pub(super) fn push_url_options(args: &mut Args, has: Has, url: &str, ca_file: Op
             args.words("-rtsp_transport tcp -timeout 10000000");
             args.words("-protocol_whitelist rtsp,rtp,tcp -format_whitelist rtsp");
         }
-        (PullProtocol::Http, scheme) => {
+        (PullProtocol::Http, _) => {
             // Files and HLS arrive faster than they play. No reconnecting: a
             // server without ranges would be played from its beginning again
             // and again. A broken connection ends the run; the next connects.
             args.words("-re -rw_timeout 10000000");
-            args.words("-protocol_whitelist http,https,httpproxy,tls,tcp,crypto");
+            // Only what goes through the proxy: FFmpeg would take a segment
+            // `httpproxy://10.0.0.1:80/` for HTTP and connect there itself,
+            // and `https` is made of `tls` and `httpproxy`.
+            args.words("-protocol_whitelist http,tcp,crypto");
             args.pair("-format_whitelist", HTTP_FORMATS);
-            // FFmpeg takes any certificate otherwise. Where nothing is
-            // encrypted it would call the options unknown.
-            if scheme == "https" {
-                args.words("-tls_verify 1");
-                if let Some(file) = ca_file {
-                    args.pair("-ca_file", file);
-                }
-            }
         }
     }
 }

@@ -37,7 +37,6 @@ impl DryRun {
             Source::Pull { url } => Feed::Url {
                 url: url.url().to_string(),
                 http_proxy: None,
-                ca_file: None,
             },
         };
         let argv = plan(&spec, &assumed_input(), &feed).argv;

@@ -23,11 +23,12 @@
 //! all that follow, over however many connections, into one FLV stream whose
 //! media time follows the run's wall time.
 //!
-//! **Pulled otherwise.** FFmpeg is the client, but it never resolves a name
-//! and never contacts an address that the [`address::AddressPolicy`] has not
-//! permitted: HTTP goes through a checking proxy, RTSP through a checking
-//! relay, SRT through one of datagrams ([`pull::prepare`]). They count what
-//! passes. What such an input carries is found by [`pull::probe`].
+//! **Pulled otherwise.** FFmpeg is the client, but of a checking proxy for
+//! HTTP(S) and of checking relays for RTSP and SRT ([`pull::prepare`]): they
+//! resolve names, contact only what the [`address::AddressPolicy`] permits,
+//! and count what passes. FFmpeg could contact others, where a server says so
+//! and its options let it: what they don't forbid, proxy and relay keep from
+//! it. What such an input carries is found by [`pull::probe`].
 //!
 //! No clock is read in `sniff`, `flv` and `meter`: time comes in as an
 //! argument, so that all their rules are tested without waiting.
@@ -40,6 +41,7 @@ pub mod rtmp;
 pub mod sniff;
 #[cfg(test)]
 mod testing;
+mod tls;
 
 use std::net::SocketAddr;
 

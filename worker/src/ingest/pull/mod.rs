@@ -5,14 +5,19 @@
 //!
 //! | protocol | FFmpeg contacts | which contacts |
 //! |---|---|---|
-//! | HTTP(S), HLS | [`http_proxy`] on loopback | each request's checked address |
+//! | HTTP(S), HLS | [`http_proxy`] on loopback, in plain HTTP | each request's checked address, by TLS for HTTPS |
 //! | RTSP over TCP | [`rtsp_relay`] on loopback | the URL's checked address |
 //! | SRT | [`srt_relay`] on loopback | the URL's checked address |
 //! | RTMP(S) | nothing: see [`super::rtmp::client`] | the checked address |
 //!
-//! So every byte passes through the worker, and is counted.
+//! So every byte passes through the worker, and is counted. FFmpeg's
+//! protocols are those of the plan ([`domain::plan`]), which doesn't suffice:
+//! each of them is made of `tcp` or `udp`, which a server could name as well.
+//! See [`playlist`] and [`rtsp_relay`] for what is kept from FFmpeg.
 
 mod http_proxy;
+mod marked;
+mod playlist;
 pub mod probe;
 mod rtsp_relay;
 mod srt_relay;
@@ -20,9 +25,10 @@ mod srt_relay;
 use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::Path;
+use std::sync::Arc;
 
 use domain::plan::Feed;
+use rustls::ClientConfig;
 use thiserror::Error;
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::sync::watch;
@@ -64,8 +70,8 @@ pub struct ForbiddenInput {
     pub host: String,
 }
 
-/// FFmpeg's messages name the relay that it contacts, where the input's own
-/// address is what tells a person something.
+/// FFmpeg's messages name what it contacts, or is to contact by the proxy,
+/// where the input's own address is what tells a person something.
 #[derive(Debug, Clone, Default)]
 pub struct Alias(Option<(String, String)>);
 
@@ -81,7 +87,7 @@ impl Alias {
     pub fn lift(&self, message: String) -> String {
         match &self.0 {
             Some((relay, own)) => message.replace(relay, own),
-            None => message,
+            None => marked::unmarked(&message),
         }
     }
 }
@@ -184,6 +190,16 @@ pub async fn prepare(
     policy: &AddressPolicy,
     received: &Received,
 ) -> Result<Prepared, PullError> {
+    prepare_with(url, policy, received, None).await
+}
+
+/// The same with certificates checked in another way than the platform's.
+async fn prepare_with(
+    url: &Url,
+    policy: &AddressPolicy,
+    received: &Received,
+    tls: Option<Arc<ClientConfig>>,
+) -> Result<Prepared, PullError> {
     let host = url.host_str().ok_or(PullError::NoHost)?;
     let (forbidden_sender, forbidden) = watch::channel(None);
     let (unreached_sender, unreached) = watch::channel(None);
@@ -193,7 +209,7 @@ pub async fn prepare(
         received: received.clone(),
     };
     let (feed, alias, serving) = match url.scheme() {
-        "http" | "https" => by_proxy(url, host, policy, report).await?,
+        "http" | "https" => by_proxy(url, host, policy, report, tls).await?,
         "rtsp" => by_rtsp_relay(url, host, policy, report).await?,
         "srt" => by_srt_relay(url, host, policy, report).await?,
         scheme => {
@@ -220,15 +236,15 @@ async fn by_proxy(
     host: &str,
     policy: &AddressPolicy,
     report: Report,
+    tls: Option<Arc<ClientConfig>>,
 ) -> Result<Way, PullError> {
     let port = url.port_or_known_default().ok_or(PullError::NoHost)?;
     policy.permitted(host, port).await?;
     let (listener, address) = listen().await?;
-    let proxy = http_proxy::Proxy::new(policy.clone(), report);
+    let proxy = http_proxy::Proxy::new(policy.clone(), report, tls);
     let feed = Feed::Url {
-        url: url.to_string(),
+        url: marked::marked(url.as_str()),
         http_proxy: Some(proxy.url(address)),
-        ca_file: ca_file(),
     };
     let serving = tokio::spawn(proxy.serve(listener)).abort_handle();
     Ok((feed, Alias::default(), serving))
@@ -270,21 +286,6 @@ async fn by_srt_relay(
     Ok((feed, Alias::of(address, url), serving))
 }
 
-/// The certificate authorities that this system trusts, for FFmpeg, whose TLS
-/// libraries do not all look for them: as `SSL_CERT_FILE` says, or where the
-/// usual distributions have them.
-fn ca_file() -> Option<String> {
-    const USUAL: [&str; 3] = [
-        "/etc/ssl/certs/ca-certificates.crt",
-        "/etc/pki/tls/certs/ca-bundle.crt",
-        "/etc/ssl/cert.pem",
-    ];
-    let named = std::env::var("SSL_CERT_FILE").ok();
-    let usual = USUAL.into_iter().map(str::to_owned);
-    let mut files = named.into_iter().chain(usual);
-    files.find(|file| Path::new(file).is_file())
-}
-
 /// The same URL, leading to a relay.
 fn relayed(url: &Url, relay: SocketAddr) -> Result<Feed, PullError> {
     let mut url = url.clone();
@@ -295,7 +296,6 @@ fn relayed(url: &Url, relay: SocketAddr) -> Result<Feed, PullError> {
     Ok(Feed::Url {
         url: url.into(),
         http_proxy: None,
-        ca_file: None,
     })
 }
 
@@ -323,6 +323,12 @@ impl Report {
             debug!(why, "input not reached");
         }
         self.unreached.send_replace(why);
+    }
+
+    /// What was reached, and did not do.
+    fn unusable(&self, why: String) {
+        debug!(why, "input not usable");
+        self.unreached.send_replace(Some(why));
     }
 
     fn forbidden(&self, host: &str) {

@@ -37,12 +37,6 @@ pub enum ProbeError {
         /// FFprobe's last words, for whoever may see the URL.
         complaint: String,
     },
-    /// The server could not show that it is who the URL names.
-    #[error(
-        "the server's TLS certificate is not valid for the input's host, or not signed by an \
-         authority that is trusted here"
-    )]
-    Untrusted,
     /// Neither audio nor video in it.
     #[error("the input carries no audio or video that can be decoded")]
     Nothing,
@@ -128,10 +122,7 @@ pub async fn probe(
         Ok(Ok(status)) if status.success() => read(&answer),
         Ok(Ok(_)) => {
             let complaint = String::from_utf8_lossy(&complaint).trim().to_owned();
-            Err(match is_untrusted(&complaint) {
-                true => ProbeError::Untrusted,
-                false => ProbeError::Unreadable { complaint },
-            })
+            Err(ProbeError::Unreadable { complaint })
         }
     }
 }
@@ -162,20 +153,6 @@ async fn read_tail(
         tail.extend_from_slice(chunk.get(..size).unwrap_or_default());
         tail.drain(..tail.len().saturating_sub(keep));
     }
-}
-
-/// Whether FFmpeg was not content with a certificate, by the words of its two
-/// TLS libraries, GnuTLS and OpenSSL.
-fn is_untrusted(complaint: &str) -> bool {
-    let complaint = complaint.to_ascii_lowercase();
-    [
-        "certificate failed verification",
-        "certificate verify failed",
-        "certificate's owner does not match",
-        "unable to verify peer certificate",
-    ]
-    .iter()
-    .any(|words| complaint.contains(words))
 }
 
 /// The child's process group, killed on drop.

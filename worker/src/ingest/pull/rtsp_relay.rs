@@ -1,6 +1,9 @@
 //! The relay between FFmpeg and an RTSP server (RFC 2326, over TCP). FFmpeg
 //! would follow a redirect to wherever it leads: the relay ends the connection
 //! before FFmpeg has read that there is one. What the server sends is counted.
+//!
+//! FFmpeg's requests repeat what the server said (realm, session, names of
+//! tracks): only the first word of a request is FFmpeg's own.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -54,7 +57,7 @@ async fn relay(ours: TcpStream, theirs: TcpStream, host: &str, report: &Report) 
     let (their_read, their_write) = theirs.into_split();
     // After PLAY FFmpeg follows no redirect, and what comes is media.
     let playing = AtomicBool::new(false);
-    let mut request = Finder::new(b"PLAY rtsp:");
+    let mut request = RequestWatch::default();
     let mut status = StatusWatch::default();
     let requests = copy(our_read, their_write, |bytes| {
         if bytes.iter().any(|byte| request.feed(*byte)) {
@@ -114,6 +117,91 @@ impl Finder {
             self.found = 0;
         }
         complete
+    }
+}
+
+/// Looks for a request to play among FFmpeg's messages: requests with their
+/// bodies (RFC 2326, sections 6 and 12.14) and interleaved packets (10.12).
+#[derive(Default)]
+struct RequestWatch {
+    at: RequestPart,
+    /// The line under way, up to [`MAX_LINE`] bytes.
+    line: Vec<u8>,
+    is_first_line: bool,
+    /// The length of the request's body, bytes.
+    body: u64,
+}
+
+#[derive(Default)]
+enum RequestPart {
+    /// Between two messages.
+    #[default]
+    Between,
+    /// In the head of an interleaved packet: bytes of it so far, and the
+    /// packet's length.
+    Packet(u8, u64),
+    /// In a line of a request's head.
+    Line,
+    /// In a body or packet, with so many bytes to go, not zero.
+    Body(u64),
+}
+
+/// What is looked at of a line: no method or length is longer. Bytes.
+const MAX_LINE: usize = 64;
+
+impl RequestWatch {
+    /// Whether this byte completes the first line of a PLAY request.
+    fn feed(&mut self, byte: u8) -> bool {
+        let mut plays = false;
+        self.at = match self.at {
+            RequestPart::Between if byte == b'$' => RequestPart::Packet(1, 0),
+            RequestPart::Between if matches!(byte, b'\r' | b'\n') => RequestPart::Between,
+            RequestPart::Between => {
+                self.line.clear();
+                self.is_first_line = true;
+                self.body = 0;
+                self.line.push(byte);
+                RequestPart::Line
+            }
+            RequestPart::Packet(seen @ ..=1, _) => RequestPart::Packet(seen + 1, 0),
+            RequestPart::Packet(2, _) => RequestPart::Packet(3, u64::from(byte) << 8),
+            RequestPart::Packet(_, high) => Self::skipping(high | u64::from(byte)),
+            RequestPart::Line if byte == b'\n' => {
+                plays = self.is_first_line && self.line.starts_with(b"PLAY ");
+                self.end_line()
+            }
+            RequestPart::Line => {
+                if self.line.len() < MAX_LINE {
+                    self.line.push(byte);
+                }
+                RequestPart::Line
+            }
+            RequestPart::Body(left) => Self::skipping(left - 1),
+        };
+        plays
+    }
+
+    fn end_line(&mut self) -> RequestPart {
+        let line = self.line.trim_ascii().to_ascii_lowercase();
+        self.line.clear();
+        self.is_first_line = false;
+        if line.is_empty() {
+            return Self::skipping(self.body);
+        }
+        if let Some(length) = line.strip_prefix(b"content-length:") {
+            let length = std::str::from_utf8(length).ok();
+            let length = length.and_then(|length| length.trim().parse().ok());
+            // Not to be read: nothing after it is taken for a request.
+            self.body = length.unwrap_or(u64::MAX);
+        }
+        RequestPart::Line
+    }
+
+    const fn skipping(bytes: u64) -> RequestPart {
+        match bytes {
+            0 => RequestPart::Between,
+            left => RequestPart::Body(left),
+        }
     }
 }
 
@@ -207,7 +295,52 @@ mod tests {
         }
     }
 
+    fn plays(bytes: &[u8]) -> bool {
+        let mut watch = RequestWatch::default();
+        bytes.iter().any(|byte| watch.feed(*byte))
+    }
+
+    #[test]
+    fn only_a_request_to_play_is_one() {
+        const PLAY: &str = "PLAY rtsp://h/a RTSP/1.0\r\nCSeq: 5\r\n";
+        for before in [
+            &b""[..],
+            b"OPTIONS rtsp://h/a RTSP/1.0\r\nCSeq: 1\r\n\r\n",
+            b"SET_PARAMETER rtsp://h/a RTSP/1.0\r\ncontent-LENGTH: 4\r\n\r\na: b",
+            b"$\x01\x00\x08PLAYPLAY$\x01\x00\x00",
+            b"\r\n",
+        ] {
+            assert!(
+                plays(&[before, PLAY.as_bytes()].concat()),
+                "{}",
+                before.escape_ascii()
+            );
+        }
+        for other in [
+            // What a server had FFmpeg repeat.
+            &b"DESCRIBE rtsp://h/a RTSP/1.0\r\nAuthorization: Digest realm=\"PLAY rtsp:\"\r\n\r\n"
+                [..],
+            b"SETUP rtsp://h/PLAY rtsp://h/ RTSP/1.0\r\n\r\n",
+            b"DESCRIBE rtsp://h/a RTSP/1.0\r\nPLAY rtsp://h/a RTSP/1.0\r\n\r\n",
+            b"SET_PARAMETER rtsp://h/a RTSP/1.0\r\nContent-Length: 18\r\n\r\nPLAY rtsp://h/a \r\n",
+            b"SET_PARAMETER rtsp://h/a RTSP/1.0\r\nContent-Length: x\r\n\r\nPLAY rtsp://h/a \r\n",
+            b"$\x00\x00\x07PLAY \r\n",
+            b"PLAYER rtsp://h/a RTSP/1.0\r\n\r\n",
+            // Cut off by FFmpeg's buffer, the next one follows in mid-line.
+            b"DESCRIBE rtsp://h/a RTSP/1.0\r\nAuthorization: xPLAY rtsp://h/a RTSP/1.0\r\n",
+        ] {
+            assert!(!plays(other), "{}", other.escape_ascii());
+        }
+    }
+
     proptest! {
+        #[test]
+        fn no_bytes_are_too_much_for_the_request_watch(
+            bytes in proptest::collection::vec(any::<u8>(), 0..200),
+        ) {
+            plays(&bytes);
+        }
+
         #[test]
         fn a_redirect_is_found_behind_anything(
             before in proptest::collection::vec(any::<u8>(), 0..200), code in 300_u16..400,

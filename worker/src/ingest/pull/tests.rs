@@ -14,8 +14,8 @@ use domain::plan::probe_args;
 use http_body_util::Full;
 use hyper::{Request, Response, body::Incoming};
 use hyper_util::rt::TokioIo;
-use rustls::ServerConfig;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::process::Command;
@@ -41,32 +41,14 @@ fn policy() -> AddressPolicy {
     )
 }
 
-/// What the plan makes of a feed, in short.
-fn options(feed: &Feed) -> Vec<String> {
-    let Feed::Url {
-        url, http_proxy, ..
-    } = feed
-    else {
-        panic!("{feed:?}")
-    };
-    let mut options = Vec::new();
-    if http_proxy.is_some() {
-        options.extend(["-protocol_whitelist", "http,https,tls,tcp,httpproxy,crypto"]);
-    } else {
-        options.extend([
-            "-protocol_whitelist",
-            "rtsp,rtp,tcp",
-            "-rtsp_transport",
-            "tcp",
-        ]);
-    }
-    options.push(url);
-    options.into_iter().map(str::to_owned).collect()
+async fn ready(url: &Url, received: &Received, tls: Option<Arc<ClientConfig>>) -> Prepared {
+    let prepared = prepare_with(url, &policy(), received, tls).await;
+    prepared.unwrap()
 }
 
 async fn ask(prepared: &Prepared) -> Result<Probed, ProbeError> {
     let ffprobe = Command::new("ffprobe");
-    let options = options(prepared.feed());
+    let options = probe_args(prepared.feed());
     probe(ffprobe, &options, prepared.http_proxy(), LIMIT).await
 }
 
@@ -204,68 +186,218 @@ fn playlist(segment: &str) -> String {
     )
 }
 
-#[tokio::test]
-async fn https_comes_through_a_tunnel() {
+/// An origin that speaks TLS as `origin.example`, and what trusts it.
+async fn tls_origin(
+    answers: impl Fn(&str) -> Response<Full<Bytes>> + Send + Sync + 'static,
+) -> (u16, Arc<ClientConfig>) {
     let signed = rcgen::generate_simple_self_signed(["origin.example".to_owned()]).unwrap();
     let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(signed.signing_key.serialize_der()));
-    let config =
-        ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![signed.cert.der().clone()], key)
-            .unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ServerConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![signed.cert.der().clone()], key)
+        .unwrap();
+    let mut roots = RootCertStore::empty();
+    roots.add(signed.cert.der().clone()).unwrap();
+    let trusting = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
     let acceptor = TlsAcceptor::from(Arc::new(config));
-    let body = media("mpegts").await;
-    let size = body.len() as u64;
-    let answers: Answers = Arc::new(move |_: &str| ok(body.clone()));
+    let answers: Answers = Arc::new(answers);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
-            if let Ok(stream) = acceptor.accept(stream).await {
-                tokio::spawn(serve_http(stream, Arc::clone(&answers)));
-            }
+            let (acceptor, answers) = (acceptor.clone(), Arc::clone(&answers));
+            tokio::spawn(async move {
+                if let Ok(stream) = acceptor.accept(stream).await {
+                    serve_http(stream, answers).await;
+                }
+            });
         }
     });
-    let url = Url::parse(&format!("https://origin.example:{port}/live.ts")).unwrap();
-    let received = Received::default();
-    let prepared = prepare(&url, &policy(), &received).await.unwrap();
-    // With the plan's own options: nobody here has signed the certificate.
-    let ask = async |feed: &Feed| {
-        let options = probe_args(feed);
-        probe(
-            Command::new("ffprobe"),
-            &options,
-            prepared.http_proxy(),
-            LIMIT,
-        )
-        .await
-    };
-    let refused = ask(prepared.feed()).await;
-    assert!(matches!(refused, Err(ProbeError::Untrusted)), "{refused:?}");
-
-    let folder = tempfile::tempdir().unwrap();
-    let authority = folder.path().join("ca.pem");
-    std::fs::write(&authority, pem(signed.cert.der())).unwrap();
-    let mut trusting = prepared.feed().clone();
-    if let Feed::Url { ca_file, .. } = &mut trusting {
-        *ca_file = Some(authority.to_str().unwrap().to_owned());
-    }
-    expect_media(&ask(&trusting).await.unwrap());
-    assert!(received.total() > size, "the tunnel is counted");
+    (port, Arc::new(trusting))
 }
 
-/// A certificate as text (RFC 7468, section 5).
-fn pem(der: &[u8]) -> String {
-    use base64::Engine;
-    let encoded = base64::engine::general_purpose::STANDARD.encode(der);
-    let mut text = "-----BEGIN CERTIFICATE-----\n".to_owned();
-    for line in encoded.as_bytes().chunks(64) {
-        text.push_str(&String::from_utf8_lossy(line));
-        text.push('\n');
+#[tokio::test]
+async fn https_is_spoken_by_the_proxy_and_certificates_are_checked() {
+    let body = media("mpegts").await;
+    let size = body.len() as u64;
+    let (port, trusting) = tls_origin(move |_| ok(body.clone())).await;
+    let url = Url::parse(&format!("https://origin.example:{port}/live.ts")).unwrap();
+    // Nobody whom the platform trusts has signed the certificate.
+    let prepared = ready(&url, &Received::default(), None).await;
+    assert!(ask(&prepared).await.is_err());
+    assert_eq!(
+        prepared.unreached().as_deref(),
+        Some(
+            "the TLS certificate of origin.example is not signed by an authority that is \
+             trusted here"
+        )
+    );
+
+    let received = Received::default();
+    let prepared = ready(&url, &received, Some(trusting)).await;
+    expect_media(&ask(&prepared).await.unwrap());
+    assert_eq!(received.total(), size);
+}
+
+#[tokio::test]
+async fn https_goes_on_in_redirects_and_playlists_and_is_checked_there() {
+    let body = media("mpegts").await;
+    let (port, trusting) = tls_origin(move |path| match path {
+        "/moved" => redirect("/live.m3u8"),
+        "/live.m3u8" => ok(format!(
+            "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=100000\nhttps://origin.example:{}/v.m3u8\n",
+            // The request's own port is not known here.
+            PORT.get().unwrap()
+        )
+        .into()),
+        "/v.m3u8" => ok(playlist("segment.ts").into()),
+        _ => ok(body.clone()),
+    })
+    .await;
+    static PORT: std::sync::OnceLock<u16> = std::sync::OnceLock::new();
+    PORT.set(port).unwrap();
+    // From plain HTTP to TLS.
+    let to = format!("https://origin.example:{port}/moved");
+    let first = origin(move |_| redirect(&to)).await;
+    let url = Url::parse(&format!("http://origin.example:{first}/")).unwrap();
+    let prepared = ready(&url, &Received::default(), Some(trusting)).await;
+    expect_media(&ask(&prepared).await.unwrap());
+
+    // A segment from a server whose certificate nobody has signed.
+    let (strange, _) = tls_origin(|_| ok(Bytes::from_static(b"media"))).await;
+    let list = playlist(&format!("https://origin.example:{strange}/segment.ts"));
+    let first = origin(move |_| ok(list.clone().into())).await;
+    let url = Url::parse(&format!("http://origin.example:{first}/a.m3u8")).unwrap();
+    let prepared = ready(&url, &Received::default(), None).await;
+    assert!(ask(&prepared).await.is_err());
+    let why = prepared.unreached().unwrap();
+    assert!(why.contains("not signed by an authority"), "{why}");
+}
+
+/// What makes FFmpeg connect by itself, where it is let: a playlist with these
+/// lines, and an answer with this header.
+#[tokio::test]
+async fn no_playlist_leads_ffmpeg_past_the_proxy() {
+    let inside = Forbidden::bind().await;
+    let target = format!("127.0.0.2:{}", inside.port());
+    let segment = |uri: String| playlist(&uri);
+    let tagged = |tag: &str| {
+        let tag = format!("#EXT-X-TARGETDURATION:1\n{tag}");
+        playlist("segment.ts").replacen("#EXT-X-TARGETDURATION:1", &tag, 1)
+    };
+    let variant = |uri: String| format!("#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=100000\n{uri}\n");
+    let rendition = |uri: String| {
+        let media = format!("#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"a\",NAME=\"a\",URI={uri}");
+        format!("#EXTM3U\n{media}\n#EXT-X-STREAM-INF:BANDWIDTH=1,AUDIO=\"a\"\nv.m3u8\n")
+    };
+    let mut bodies = Vec::new();
+    for before in [
+        "httpproxy://",
+        "tcp://",
+        "tcp:",
+        "tls://",
+        "https://",
+        "crypto+tcp://",
+        "crypto+httpproxy://",
+        "crypto:tcp://",
+        "concat:tcp://",
+        "subfile,,start,0,end,9,,:tcp://",
+        "async:tcp://",
+        "cache:tcp://",
+        "udp://",
+        "rtp://",
+        "rtmp://",
+        "ftp://",
+        "gopher://",
+    ] {
+        bodies.push(segment(format!("{before}{target}/a.ts")));
+        bodies.push(variant(format!("{before}{target}/a.m3u8")));
+        bodies.push(rendition(format!("\"{before}{target}/a.m3u8\"")));
     }
-    text + "-----END CERTIFICATE-----\n"
+    bodies.push(rendition(format!("\"t\\cp\\://{target}/a.m3u8\"")));
+    bodies.push(rendition(format!("tcp://{target}/a.m3u8")));
+    bodies.push(tagged(&format!(
+        "#EXT-X-KEY:METHOD=AES-128,URI=\"tcp://{target}/\""
+    )));
+    bodies.push(tagged(&format!("#EXT-X-MAP:URI=\"tcp://{target}/\"")));
+    let hidden = variant(format!("tcp://{target}/a.m3u8"));
+    bodies.push(format!("ID3\x04\0\0\0\0\0\x10{}{hidden}", "\0".repeat(16)));
+    bodies.push(variant("data:,x".to_owned()));
+    let count = bodies.len();
+    let port = origin(move |path| {
+        let number = path
+            .strip_suffix("/live.m3u8")
+            .map(|path| path[1..].parse::<usize>());
+        match number {
+            Some(number) => ok(bodies[number.unwrap()].clone().into()),
+            None => ok(playlist("segment.ts").into()),
+        }
+    })
+    .await;
+    for number in 0..count {
+        let url = format!("http://origin.example:{port}/{number}/live.m3u8");
+        let url = Url::parse(&url).unwrap();
+        let prepared = ready(&url, &Received::default(), None).await;
+        assert!(ask(&prepared).await.is_err(), "{number}");
+    }
+    inside.assert_never_contacted().await;
+}
+
+#[tokio::test]
+async fn an_answer_is_read_by_ffmpeg_as_the_proxy_read_it() {
+    let inside = Forbidden::bind().await;
+    let target = format!("127.0.0.2:{}", inside.port());
+    let hidden = format!("#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\ntcp://{target}/a\n");
+    // ICY metadata after each 4 bytes, of no length.
+    let mut icy = Vec::new();
+    for piece in hidden.as_bytes().chunks(4) {
+        icy.extend_from_slice(piece);
+        icy.push(0);
+    }
+    let elsewhere = format!("tcp://{target}/");
+    let port = origin(move |path| {
+        let with = |name: &str, value: &str, body: Vec<u8>| {
+            let response = Response::builder().header(name, value);
+            response.body(Full::new(body.into())).unwrap()
+        };
+        match path {
+            "/icy" => with("icy-metaint", "4", icy.clone()),
+            "/coded" => with("content-encoding", "gzip", b"\x1f\x8b".to_vec()),
+            _ => {
+                let relative = "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\nb.m3u8\n";
+                with("location", &elsewhere, relative.into())
+            }
+        }
+    })
+    .await;
+    for path in ["icy", "coded", "located"] {
+        let url = format!("http://origin.example:{port}/{path}");
+        let prepared = ready(&Url::parse(&url).unwrap(), &Received::default(), None).await;
+        assert!(ask(&prepared).await.is_err(), "{path}");
+        if path == "coded" {
+            let why = "origin.example compresses what it was asked for as it is";
+            assert_eq!(prepared.unreached().as_deref(), Some(why));
+        }
+    }
+    inside.assert_never_contacted().await;
+}
+
+#[tokio::test]
+async fn a_playlist_that_leads_past_the_proxy_is_told_of() {
+    let list = "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\ntcp://127.0.0.2:80/a.m3u8\n";
+    let port = origin(move |_| ok(list.into())).await;
+    let url = Url::parse(&format!("http://origin.example:{port}/a.m3u8")).unwrap();
+    let prepared = ready(&url, &Received::default(), None).await;
+    assert!(ask(&prepared).await.is_err());
+    let told = timeout(Duration::from_secs(1), prepared.forbidden());
+    assert_eq!(told.await.unwrap().host, "127.0.0.2");
 }
 
 #[tokio::test]
@@ -365,8 +497,10 @@ async fn the_proxy_serves_its_own_ffmpeg_only_and_only_until_dropped() {
     let encoded = base64::engine::general_purpose::STANDARD.encode(credentials);
     let ours = format!("Proxy-Authorization: Basic {encoded}\r\n");
     assert!(say(&address, &request(&ours)).await.ends_with("secret"));
-    let post = request(&ours).replacen("GET", "POST", 1);
-    assert!(say(&address, &post).await.starts_with("HTTP/1.1 405 "));
+    for method in ["POST", "CONNECT"] {
+        let other = request(&ours).replacen("GET", method, 1);
+        assert!(say(&address, &other).await.starts_with("HTTP/1.1 405 "));
+    }
     let long = request(&format!("{ours}X: {}\r\n", "x".repeat(200_000)));
     assert!(say(&address, &long).await.starts_with("HTTP/1.1 431 "));
 
@@ -488,6 +622,64 @@ async fn an_rtsp_redirect_is_cut_before_ffmpeg_sees_it() {
         .await
         .unwrap();
     assert_eq!(told.host, "origin.example");
+    inside.assert_never_contacted().await;
+}
+
+/// A server that makes FFmpeg repeat words of its choice, in the realm of its
+/// challenge, before it redirects.
+async fn challenging_rtsp_server(realm: &'static str, redirect: String) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let redirect = redirect.clone();
+            tokio::spawn(async move {
+                let mut stream = BufReader::new(stream);
+                while let Some(head) = read_head(&mut stream).await {
+                    let sequence = head.lines().find(|line| line.starts_with("CSeq")).unwrap();
+                    let answer = match head.contains("Authorization: ") {
+                        true => format!("302 Moved\r\n{sequence}\r\nLocation: {redirect}"),
+                        false => format!(
+                            "401 Unauthorized\r\n{sequence}\r\n\
+                             WWW-Authenticate: Digest realm=\"{realm}\", nonce=\"a\""
+                        ),
+                    };
+                    let answer = format!("RTSP/1.0 {answer}\r\n\r\n");
+                    let _ = stream.write_all(answer.as_bytes()).await;
+                }
+            });
+        }
+    });
+    port
+}
+
+/// A request's lines up to the empty one; `None` at the end of the stream.
+async fn read_head(stream: &mut BufReader<TcpStream>) -> Option<String> {
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        if stream.read_line(&mut head).await.ok()? == 0 {
+            return None;
+        }
+    }
+    Some(head)
+}
+
+#[tokio::test]
+async fn an_rtsp_server_cannot_say_that_ffmpeg_plays() {
+    let inside = Forbidden::bind().await;
+    for realm in ["PLAY rtsp:", "PLAY rtsp://h/a RTSP/1.0"] {
+        let to = format!("rtsp://127.0.0.2:{}/x", inside.port());
+        let port = challenging_rtsp_server(realm, to).await;
+        let url = Url::parse(&format!("rtsp://u:p@origin.example:{port}/x")).unwrap();
+        let prepared = prepare(&url, &policy(), &Received::default())
+            .await
+            .unwrap();
+        assert!(ask(&prepared).await.is_err());
+        let told = timeout(Duration::from_secs(1), prepared.forbidden())
+            .await
+            .unwrap();
+        assert_eq!(told.host, "origin.example");
+    }
     inside.assert_never_contacted().await;
 }
 

@@ -6,21 +6,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::ClientConfig;
-use rustls::crypto::ring;
-use rustls::pki_types::ServerName;
-use rustls_platform_verifier::BuilderVerifierExt;
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
-use tokio_rustls::TlsConnector;
 use tracing::{Instrument, debug, info};
 use url::Url;
 
 use super::play::{PlayError, PlaySession, Step, Target};
 use crate::ingest::address::{AddressError, AddressPolicy};
-use crate::ingest::{End, Event};
+use crate::ingest::{End, Event, tls};
 
 /// As the server's: see there.
 const EVENT_BUFFER: usize = 64;
@@ -73,7 +69,7 @@ pub async fn play(
     policy: &AddressPolicy,
 ) -> Result<(RtmpPull, mpsc::Receiver<Event>), ClientError> {
     let tls = match url.scheme() {
-        "rtmps" => Some(platform_tls()?),
+        "rtmps" => Some(tls::platform().map_err(ClientError::Tls)?),
         _ => None,
     };
     play_with(url, policy, tls).await
@@ -100,13 +96,7 @@ pub(super) async fn play_with(
             .await
         }
         Some(config) => {
-            let name = host
-                .trim_start_matches('[')
-                .trim_end_matches(']')
-                .to_owned();
-            let name = ServerName::try_from(name)
-                .map_err(|error| ClientError::Tls(io::Error::other(error)))?;
-            let handshake = TlsConnector::from(config).connect(name, stream);
+            let handshake = tls::secure(config, &host, stream);
             let stream = timeout(NEGOTIATION, handshake)
                 .await
                 .map_err(|_| ClientError::TooSlow)?
@@ -120,17 +110,6 @@ pub(super) async fn play_with(
             .await
         }
     }
-}
-
-fn platform_tls() -> Result<Arc<ClientConfig>, ClientError> {
-    let tls = |error| ClientError::Tls(io::Error::other(error));
-    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(tls)?
-        .with_platform_verifier()
-        .map_err(tls)?
-        .with_no_client_auth();
-    Ok(Arc::new(config))
 }
 
 /// Splits the path as FFmpeg does: the application is one part of it, or two
