@@ -122,7 +122,7 @@ impl<'a> VideoDraft<'a> {
                 written(max),
                 length.as_f64(),
                 written(buffer),
-                bits / 8 >> 20,
+                (bits / 8) >> 20,
                 MAX_FRAGMENT_BYTES >> 20
             );
             self.section.fault::<()>("Bitrate", report, detail);
