@@ -43,6 +43,8 @@ pub enum ReasonCode {
     WorkerDrained,
     /// The publisher went away.
     InputLost,
+    /// A publisher was turned away, as with a wrong stream key.
+    PublisherRefused,
     /// The pulled input had an end, and was played up to it.
     InputEnded,
     /// The pulled input could not be reached.

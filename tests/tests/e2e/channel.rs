@@ -120,7 +120,12 @@ async fn only_who_has_the_key_publishes_and_only_one() -> anyhow::Result<()> {
     let wrong = format!("{}/not-the-key", text(&job, "/ingest/url")?);
     let mut refused = Publisher::push(&wrong, &picture)?;
     assert!(!refused.ended(SOON).await?.success());
-    assert_eq!(api.job(&id).await?["state"], "running");
+    // Why the channel isn't up.
+    let told = until("the refusal is told", SOON, || async {
+        let job = api.job(&id).await?;
+        Ok((job["reason"]["code"] == "publisher_refused").then_some(job))
+    });
+    assert_eq!(told.await?["state"], "running");
 
     let mut first = Publisher::start(&job, "320x180", "25")?;
     api.reaches(&id, "streaming", SOON).await?;

@@ -1,5 +1,6 @@
 //! What comes in over RTMP, and how it gets to FFmpeg.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -13,8 +14,11 @@ use crate::attempt::source::end_text;
 use crate::ffmpeg::RunEnd;
 use crate::ingest::flv::DriftBeyondBound;
 use crate::ingest::sniff::{Opening, SniffError};
-use crate::ingest::{End, Event, Tag, TagKind};
+use crate::ingest::{End, Event, Refusal, Tag, TagKind};
 use crate::publisher::Publisher;
+
+/// A stranger may knock on and on: the history has one of them in this time.
+const REFUSALS_APART: Duration = Duration::from_secs(60);
 
 impl Session<'_> {
     pub(super) fn input(&mut self, event: Event, publisher: &Publisher) -> Option<Outcome> {
@@ -43,9 +47,29 @@ impl Session<'_> {
                 self.disconnected(end);
                 None
             }
-            // Logged where it was refused.
-            Event::Refused { .. } => None,
+            Event::Refused { peer, why } => {
+                self.turned_away(peer, why);
+                None
+            }
         }
+    }
+
+    /// Tells the job's history whom its ingest has turned away while nothing
+    /// came in: that may be why the channel isn't up.
+    fn turned_away(&mut self, peer: SocketAddr, why: Refusal) {
+        let apart = self.paced(REFUSALS_APART);
+        let is_news = self.refusal_told.is_none_or(|told| told.elapsed() >= apart);
+        if self.told != Told::Running || self.connection.is_some() || !is_news {
+            return;
+        }
+        self.refusal_told = Some(Instant::now());
+        let message = format!(
+            "a publisher at {} was turned away: {}",
+            peer.ip(),
+            why.as_str()
+        );
+        let reason = Some(Reason::new(ReasonCode::PublisherRefused, message));
+        self.tell(Change::Trouble { reason }, self.told);
     }
 
     fn tag(&mut self, tag: Tag, publisher: &Publisher) -> Option<Outcome> {
@@ -80,7 +104,8 @@ impl Session<'_> {
             TagKind::Video => !output.video_outputs.is_empty(),
             TagKind::Audio => !output.audio_outputs.is_empty(),
         };
-        let is_young = self.run.as_ref().is_some_and(|run| run.age() < LASTING);
+        let lasting = self.paced(LASTING);
+        let is_young = self.run.as_ref().is_some_and(|run| run.age() < lasting);
         // A track that comes and goes must not keep the channel off air.
         let appears_again = matches!(change, InputChange::Appeared(_))
             && is_young
@@ -217,7 +242,7 @@ impl Session<'_> {
     /// first time at once.
     fn begin_anew(&mut self, reason: Reason) {
         if let Some(run) = self.run.take() {
-            if run.age() >= LASTING {
+            if run.age() >= self.paced(LASTING) {
                 self.input_failures.succeeded();
             }
             self.finish(run);

@@ -153,6 +153,8 @@ pub struct Session<'a> {
     began: Instant,
     last_tick: Instant,
     last_trouble: Option<ReasonCode>,
+    /// When a publisher that was turned away was told of last.
+    refusal_told: Option<Instant>,
     /// Since when the media store fails.
     store_fails_since: Option<Instant>,
     /// The job's record has been told so.
@@ -207,6 +209,7 @@ impl<'a> Session<'a> {
             began: now,
             last_tick: now,
             last_trouble: None,
+            refusal_told: None,
             store_fails_since: None,
             store_told: false,
             drain_told: false,
