@@ -80,10 +80,12 @@ pub async fn change(
             )));
         }
         live.set(&status_line(&answer.body));
-        looks.pause().await;
-        if let Some(newer) = looks.found(api.job(&id)).await? {
-            answer = newer;
-        }
+        answer = loop {
+            looks.pause().await;
+            if let Some(newer) = looks.found(api.job(&id)).await? {
+                break newer;
+            }
+        };
     }
     drop(live);
     if output.json {
