@@ -2,7 +2,12 @@
 
 use std::io::IsTerminal;
 
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::fmt;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+use crate::environment::optional;
 
 /// The target of lines that are numbers for metrics: only where they are made
 /// of the log, so not in [`LogFormat::Text`].
@@ -17,22 +22,31 @@ pub enum LogFormat {
     Text,
 }
 
-/// Sends logs to standard error; `EZLIVE_LOG` sets the filter (`info` where it
-/// is not set). A second call changes nothing.
+/// Sends logs to standard error; `EZLIVE_LOG` sets the levels, by target, as
+/// `info,aws=debug` (`info` where it is not set). A second call changes nothing.
+///
+/// Levels by target alone: filters by the fields of spans would bring regular
+/// expressions into every program, 60 KB of each function's zip.
 pub fn init(format: LogFormat) {
     let default = match format {
-        LogFormat::Json => "info,aws_config=warn,hyper=warn".to_owned(),
-        LogFormat::Text => format!("info,aws_config=warn,hyper=warn,{METRICS}=off"),
+        LogFormat::Json => default_levels(),
+        LogFormat::Text => default_levels().with_target(METRICS, LevelFilter::OFF),
     };
-    let filter = EnvFilter::try_from_env("EZLIVE_LOG").unwrap_or_else(|_| EnvFilter::new(default));
-    let logs = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr);
+    let levels = optional("EZLIVE_LOG").and_then(|levels| levels.parse().ok());
+    let logs = tracing_subscriber::registry().with(levels.unwrap_or(default));
+    let lines = fmt::layer().with_writer(std::io::stderr);
     let set = match format {
-        LogFormat::Json => logs.json().flatten_event(true).try_init(),
-        LogFormat::Text => logs.compact().with_ansi(in_colour()).try_init(),
+        LogFormat::Json => logs.with(lines.json().flatten_event(true)).try_init(),
+        LogFormat::Text => logs.with(lines.compact().with_ansi(in_colour())).try_init(),
     };
     drop(set);
+}
+
+fn default_levels() -> Targets {
+    Targets::new()
+        .with_default(LevelFilter::INFO)
+        .with_target("aws_config", LevelFilter::WARN)
+        .with_target("hyper", LevelFilter::WARN)
 }
 
 /// Whether people look on, and have not asked for no colours

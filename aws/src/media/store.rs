@@ -1,12 +1,17 @@
 //! A place for media: a prefix in a bucket, or a folder.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use domain::ids::JobId;
 use object_store::aws::AmazonS3Builder;
+use object_store::client::{
+    HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpService,
+    ReqwestConnector,
+};
 use object_store::path::Path;
 use object_store::{
     Attribute, Attributes, Certificate, ClientOptions, Error as StoreError, ObjectStore,
@@ -317,12 +322,6 @@ fn s3(bucket: &str) -> Result<object_store::aws::AmazonS3, OpenError> {
     if plain_allowed || endpoint.as_deref().is_some_and(is_loopback) {
         client = client.with_allow_http(true);
     }
-    if let Some(roots) = trust::roots() {
-        client = client.with_no_system_certificates(true);
-        for root in Certificate::from_pem_bundle(roots).map_err(OpenError::Client)? {
-            client = client.with_root_certificate(root);
-        }
-    }
     // The callers retry, and must hear of an outage soon.
     let retry = RetryConfig {
         max_retries: 1,
@@ -332,9 +331,57 @@ fn s3(bucket: &str) -> Result<object_store::aws::AmazonS3, OpenError> {
     AmazonS3Builder::from_env()
         .with_bucket_name(bucket)
         .with_client_options(client)
+        .with_http_connector(OnFirstCall)
         .with_retry(retry)
         .build()
         .map_err(OpenError::Client)
+}
+
+/// Makes the HTTP client when there is something to ask S3 for, which few
+/// messages to the scheduler are about: 0.09 ms of a cold start.
+#[derive(Debug)]
+struct OnFirstCall;
+
+impl HttpConnector for OnFirstCall {
+    fn connect(&self, options: &ClientOptions) -> object_store::Result<HttpClient> {
+        Ok(HttpClient::new(LazyClient {
+            options: options.clone(),
+            client: OnceLock::new(),
+        }))
+    }
+}
+
+#[derive(Debug)]
+struct LazyClient {
+    options: ClientOptions,
+    client: OnceLock<HttpClient>,
+}
+
+impl LazyClient {
+    fn client(&self) -> object_store::Result<&HttpClient> {
+        if let Some(client) = self.client.get() {
+            return Ok(client);
+        }
+        let mut options = self.options.clone();
+        if let Some(roots) = trust::roots() {
+            options = options.with_no_system_certificates(true);
+            for root in Certificate::from_pem_bundle(roots)? {
+                options = options.with_root_certificate(root);
+            }
+        }
+        let client = ReqwestConnector::default().connect(&options)?;
+        // Another call may have been faster.
+        Ok(self.client.get_or_init(|| client))
+    }
+}
+
+#[async_trait]
+impl HttpService for LazyClient {
+    async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
+        let client = self.client();
+        let client = client.map_err(|error| HttpError::new(HttpErrorKind::Unknown, error))?;
+        client.execute(request).await
+    }
 }
 
 fn is_loopback(url: &str) -> bool {
