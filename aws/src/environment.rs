@@ -11,11 +11,7 @@ use aws_config::{BehaviorVersion, ConfigLoader, Region, SdkConfig};
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
-use aws_smithy_runtime_api::client::connector_metadata::ConnectorMetadata;
-use aws_smithy_runtime_api::client::http::{
-    HttpClient, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
-};
-use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
 use domain::protocol::Timing;
 use thiserror::Error;
@@ -186,31 +182,10 @@ fn timeouts() -> TimeoutConfig {
 
 /// Whoever shares this shares its connections.
 fn http_client() -> SharedHttpClient {
-    let https = aws_smithy_http_client::Builder::new()
+    aws_smithy_http_client::Builder::new()
         .tls_provider(Provider::Rustls(CryptoMode::Ring))
         .tls_context(tls_context())
-        .build_https();
-    SharedHttpClient::new(MadeOnce(https))
-}
-
-/// Reads certificates when there is something to connect to, once. By itself
-/// the SDK does so for each client that is made, only to see whether it can:
-/// XXX ms of a cold start, thrown away.
-#[derive(Debug)]
-struct MadeOnce(SharedHttpClient);
-
-impl HttpClient for MadeOnce {
-    fn http_connector(
-        &self,
-        settings: &HttpConnectorSettings,
-        components: &RuntimeComponents,
-    ) -> SharedHttpConnector {
-        self.0.http_connector(settings, components)
-    }
-
-    fn connector_metadata(&self) -> Option<ConnectorMetadata> {
-        self.0.connector_metadata()
-    }
+        .build_https()
 }
 
 /// TLS by the roots in [`trust`].

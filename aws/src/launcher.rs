@@ -1,6 +1,5 @@
 //! Starting and ending workers.
 
-use std::sync::OnceLock;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -17,6 +16,8 @@ use domain::ids::WorkerId;
 use domain::spec::WorkerSize;
 use domain::worker::Worker;
 use thiserror::Error;
+
+use crate::lazy::{Lazy, lazy};
 
 /// Starts and ends workers. On AWS each is an ECS task; on one machine a
 /// process.
@@ -66,12 +67,9 @@ pub struct EcsSettings {
 }
 
 /// Workers as ECS tasks.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct EcsLauncher {
-    sdk: SdkConfig,
-    /// Made when a worker is to be started or ended, which few messages are
-    /// about: 0.11 ms of a cold start, as in [`crate::queue::SqsQueue`].
-    client: OnceLock<Client>,
+    client: Lazy<Client>,
     settings: EcsSettings,
 }
 
@@ -79,14 +77,9 @@ impl EcsLauncher {
     /// A launcher with these settings.
     pub fn new(sdk: SdkConfig, settings: EcsSettings) -> Self {
         Self {
-            sdk,
-            client: OnceLock::new(),
+            client: lazy(move || Self::connect(&sdk)),
             settings,
         }
-    }
-
-    fn client(&self) -> &Client {
-        self.client.get_or_init(|| Self::connect(&self.sdk))
     }
 
     /// ECS takes its time with RunTask: a call is given longer than the
@@ -149,7 +142,7 @@ impl EcsLauncher {
     /// The task that was started for this worker, where nobody noted it.
     async fn find_task(&self, worker: &WorkerId) -> Result<Option<String>, LaunchError> {
         let listed = self
-            .client()
+            .client
             .list_tasks()
             .cluster(&self.settings.cluster)
             .started_by(worker.as_str())
@@ -169,7 +162,7 @@ impl WorkerLauncher for EcsLauncher {
             .build()
             .map_err(|error| LaunchError::Failed(error.to_string()))?;
         let started = self
-            .client()
+            .client
             .run_task()
             .cluster(&self.settings.cluster)
             .task_definition(&self.settings.task_definition)
@@ -198,7 +191,7 @@ impl WorkerLauncher for EcsLauncher {
         };
         let Some(task) = task else { return Ok(()) };
         let stopped = self
-            .client()
+            .client
             .stop_task()
             .cluster(&self.settings.cluster)
             .task(task)

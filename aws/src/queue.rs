@@ -1,6 +1,5 @@
 //! The one queue of messages to the scheduler.
 
-use std::sync::OnceLock;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -9,6 +8,8 @@ use aws_sdk_sqs::Client;
 use aws_sdk_sqs::error::DisplayErrorContext;
 use domain::message::Message;
 use thiserror::Error;
+
+use crate::lazy::{Lazy, lazy};
 
 /// Where messages to the scheduler go. On AWS it is SQS; on one machine a
 /// queue in memory, as messages are hints and the sweep finds what they lost.
@@ -27,12 +28,9 @@ pub trait JobQueue: Send + Sync {
 pub struct QueueError(pub String);
 
 /// The queue on AWS.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct SqsQueue {
-    sdk: SdkConfig,
-    /// Made when something is sent, which most calls of the API do not: 0.11 ms
-    /// of a cold start, for a table of AWS's regions that each client reads.
-    client: OnceLock<Client>,
+    client: Lazy<Client>,
     url: String,
 }
 
@@ -42,8 +40,8 @@ const LONGEST_DELAY_SECONDS: u64 = 900;
 impl SqsQueue {
     /// The queue at this URL.
     pub fn new(sdk: SdkConfig, url: String) -> Self {
-        let client = OnceLock::new();
-        Self { sdk, client, url }
+        let client = lazy(move || Client::new(&sdk));
+        Self { client, url }
     }
 }
 
@@ -58,7 +56,6 @@ impl JobQueue for SqsQueue {
             .div_ceil(1000)
             .min(LONGEST_DELAY_SECONDS.into());
         self.client
-            .get_or_init(|| Client::new(&self.sdk))
             .send_message()
             .queue_url(&self.url)
             .message_body(body)

@@ -110,7 +110,7 @@ async fn is_deleted(store: &MediaStore, job: &JobId) -> Result<bool, StoreError>
 async fn delete_all(store: &MediaStore, job: &JobId) -> Result<(), StoreError> {
     let (folder, timeline) = (store.folder(job), store.object(job, TIMELINE));
     let listed: Vec<Path> = store
-        .inner()
+        .inner()?
         .list(Some(&folder))
         .map_ok(|meta| meta.location)
         .try_collect()
@@ -125,7 +125,7 @@ async fn delete_all(store: &MediaStore, job: &JobId) -> Result<(), StoreError> {
 
 async fn delete(store: &MediaStore, paths: Vec<Path>) -> Result<(), StoreError> {
     let paths = stream::iter(paths.into_iter().map(Ok)).boxed();
-    let mut outcomes = store.inner().delete_stream(paths);
+    let mut outcomes = store.inner()?.delete_stream(paths);
     while let Some(outcome) = outcomes.next().await {
         match outcome {
             Ok(_) | Err(StoreError::NotFound { .. }) => {}

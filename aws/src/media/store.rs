@@ -1,17 +1,12 @@
 //! A place for media: a prefix in a bucket, or a folder.
 
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use bytes::Bytes;
 use domain::ids::JobId;
 use object_store::aws::AmazonS3Builder;
-use object_store::client::{
-    HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpService,
-    ReqwestConnector,
-};
 use object_store::path::Path;
 use object_store::{
     Attribute, Attributes, Certificate, ClientOptions, Error as StoreError, ObjectStore,
@@ -21,6 +16,7 @@ use url::{Host, Url};
 use uuid::Uuid;
 
 use super::FileStore;
+use crate::lazy::{Lazy, lazy};
 use crate::trust;
 
 /// One request of the S3 client, its own retries not counted.
@@ -30,7 +26,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// A place that media is written to. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct MediaStore {
-    store: Arc<dyn ObjectStore>,
+    store: Lazy<Result<Arc<dyn ObjectStore>, StoreError>>,
+    /// The store's own name: no credentials are in it.
+    name: String,
     prefix: Path,
 }
 
@@ -51,9 +49,6 @@ pub enum OpenError {
         /// What the system says.
         source: std::io::Error,
     },
-    /// The S3 client can't be built from the environment.
-    #[error("no S3 client: {0}; check AWS_REGION, AWS_ENDPOINT_URL and the credentials")]
-    Client(StoreError),
 }
 
 /// Why a media store can't be published to.
@@ -111,8 +106,9 @@ impl MediaStore {
     /// may be plain http; any other only where `AWS_ALLOW_HTTP` is `true`.
     ///
     /// # Errors
-    /// [`OpenError`]. Nothing is asked of the store yet: see
-    /// [`MediaStore::probe`].
+    /// [`OpenError`]. Nothing is asked of the store yet, nor a client made for
+    /// S3, which is 0.1 ms that a starting Lambda function does not wait for:
+    /// see [`MediaStore::probe`].
     pub fn open(url: &str) -> Result<Self, OpenError> {
         let bad = || OpenError::Url {
             url: url.to_owned(),
@@ -126,10 +122,11 @@ impl MediaStore {
                 Ok(Self::new(Arc::new(store)))
             }
             "s3" => {
-                let bucket = parsed.host_str().ok_or_else(bad)?;
+                let bucket = parsed.host_str().ok_or_else(bad)?.to_owned();
                 let prefix = Path::from_url_path(parsed.path()).map_err(|_| bad())?;
                 Ok(Self {
-                    store: Arc::new(s3(bucket)?),
+                    name: format!("AmazonS3({bucket})"),
+                    store: lazy(move || s3(&bucket)),
                     prefix,
                 })
             }
@@ -140,7 +137,8 @@ impl MediaStore {
     /// A store that is open already, at its root.
     pub fn new(store: Arc<dyn ObjectStore>) -> Self {
         Self {
-            store,
+            name: store.to_string(),
+            store: lazy(|| Ok(store)),
             prefix: Path::default(),
         }
     }
@@ -154,9 +152,13 @@ impl MediaStore {
     pub async fn probe(&self) -> Result<(), ProbeError> {
         let path = self.at(&format!("probe-{}", Uuid::new_v4()));
         let verdict = self.probe_at(&path).await;
-        let deleted = self.store.delete(&path).await;
+        let deleted = self.delete(&path).await;
         verdict?;
         deleted.map_err(|source| self.not_writable(source))
+    }
+
+    async fn delete(&self, path: &Path) -> Result<(), StoreError> {
+        self.inner()?.delete(path).await
     }
 
     async fn probe_at(&self, path: &Path) -> Result<(), ProbeError> {
@@ -180,12 +182,9 @@ impl MediaStore {
             "If-Match",
             write("4", Condition::Version(Some(first))).await,
         )?;
-        match self.store.get(path).await {
-            Ok(found) => match found.bytes().await {
-                Ok(body) if body == "3" => Ok(()),
-                Ok(_) => Err(self.ignores("what was written last")),
-                Err(source) => Err(self.not_writable(source)),
-            },
+        match self.read(path).await {
+            Ok(Some((body, _))) if body == "3" => Ok(()),
+            Ok(_) => Err(self.ignores("what was written last")),
             Err(source) => Err(self.not_writable(source)),
         }
     }
@@ -236,7 +235,7 @@ impl MediaStore {
     /// The jobs that have a folder here.
     pub(super) async fn jobs(&self) -> Result<Vec<JobId>, StoreError> {
         let root = (!self.prefix.as_ref().is_empty()).then_some(&self.prefix);
-        let listed = self.store.list_with_delimiter(root).await?;
+        let listed = self.inner()?.list_with_delimiter(root).await?;
         let names = listed.common_prefixes.into_iter();
         Ok(names
             .filter_map(|folder| JobId::parse(folder.filename()?))
@@ -248,8 +247,17 @@ impl MediaStore {
         self.at(&format!("{job}/{name}"))
     }
 
-    pub(super) fn inner(&self) -> &dyn ObjectStore {
-        &*self.store
+    pub(super) fn inner(&self) -> Result<&dyn ObjectStore, StoreError> {
+        match &**self.store {
+            Ok(store) => Ok(&**store),
+            Err(error) => Err(StoreError::Generic {
+                store: "S3",
+                source: format!(
+                    "no client: {error}; check AWS_REGION, AWS_ENDPOINT_URL and the credentials"
+                )
+                .into(),
+            }),
+        }
     }
 
     /// What is there and its version; `None` where nothing is.
@@ -257,7 +265,7 @@ impl MediaStore {
         &self,
         path: &Path,
     ) -> Result<Option<(Bytes, UpdateVersion)>, StoreError> {
-        let found = match self.store.get(path).await {
+        let found = match self.inner()?.get(path).await {
             Ok(found) => found,
             Err(StoreError::NotFound { .. }) => return Ok(None),
             Err(error) => return Err(error),
@@ -286,7 +294,8 @@ impl MediaStore {
             ..PutOptions::default()
         };
         let replaces = matches!(options.mode, PutMode::Update(_));
-        match self.store.put_opts(path, body.into(), options).await {
+        let store = self.inner().map_err(WriteError::Store)?;
+        match store.put_opts(path, body.into(), options).await {
             Ok(written) => Ok(written.into()),
             // What S3 answers where the version to be replaced is gone.
             Err(StoreError::NotFound { .. }) if replaces => Err(WriteError::Conflict),
@@ -298,10 +307,9 @@ impl MediaStore {
     }
 }
 
-/// The store's own name: no credentials are in it.
 impl std::fmt::Display for MediaStore {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}", self.store)?;
+        f.write_str(&self.name)?;
         match self.prefix.as_ref() {
             "" => Ok(()),
             prefix => write!(f, "/{prefix}"),
@@ -309,7 +317,7 @@ impl std::fmt::Display for MediaStore {
     }
 }
 
-fn s3(bucket: &str) -> Result<object_store::aws::AmazonS3, OpenError> {
+fn s3(bucket: &str) -> Result<Arc<dyn ObjectStore>, StoreError> {
     // reqwest takes the process's TLS provider; installed already is as well.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let endpoint = ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"]
@@ -322,66 +330,24 @@ fn s3(bucket: &str) -> Result<object_store::aws::AmazonS3, OpenError> {
     if plain_allowed || endpoint.as_deref().is_some_and(is_loopback) {
         client = client.with_allow_http(true);
     }
+    if let Some(roots) = trust::roots() {
+        client = client.with_no_system_certificates(true);
+        for root in Certificate::from_pem_bundle(roots)? {
+            client = client.with_root_certificate(root);
+        }
+    }
     // The callers retry, and must hear of an outage soon.
     let retry = RetryConfig {
         max_retries: 1,
         retry_timeout: REQUEST_TIMEOUT,
         ..RetryConfig::default()
     };
-    AmazonS3Builder::from_env()
+    let store = AmazonS3Builder::from_env()
         .with_bucket_name(bucket)
         .with_client_options(client)
-        .with_http_connector(OnFirstCall)
         .with_retry(retry)
-        .build()
-        .map_err(OpenError::Client)
-}
-
-/// Makes the HTTP client when there is something to ask S3 for, which few
-/// messages to the scheduler are about: 0.09 ms of a cold start.
-#[derive(Debug)]
-struct OnFirstCall;
-
-impl HttpConnector for OnFirstCall {
-    fn connect(&self, options: &ClientOptions) -> object_store::Result<HttpClient> {
-        Ok(HttpClient::new(LazyClient {
-            options: options.clone(),
-            client: OnceLock::new(),
-        }))
-    }
-}
-
-#[derive(Debug)]
-struct LazyClient {
-    options: ClientOptions,
-    client: OnceLock<HttpClient>,
-}
-
-impl LazyClient {
-    fn client(&self) -> object_store::Result<&HttpClient> {
-        if let Some(client) = self.client.get() {
-            return Ok(client);
-        }
-        let mut options = self.options.clone();
-        if let Some(roots) = trust::roots() {
-            options = options.with_no_system_certificates(true);
-            for root in Certificate::from_pem_bundle(roots)? {
-                options = options.with_root_certificate(root);
-            }
-        }
-        let client = ReqwestConnector::default().connect(&options)?;
-        // Another call may have been faster.
-        Ok(self.client.get_or_init(|| client))
-    }
-}
-
-#[async_trait]
-impl HttpService for LazyClient {
-    async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
-        let client = self.client();
-        let client = client.map_err(|error| HttpError::new(HttpErrorKind::Unknown, error))?;
-        client.execute(request).await
-    }
+        .build()?;
+    Ok(Arc::new(store))
 }
 
 fn is_loopback(url: &str) -> bool {

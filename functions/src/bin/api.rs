@@ -51,7 +51,7 @@ async fn main() -> Result<(), Error> {
     let config = Config::from_environment()?;
     let sdk = function_config();
     let api = Api {
-        store: Store::new(aws_sdk_dynamodb::Client::new(&sdk), config.tables),
+        store: Store::open(sdk.clone(), config.tables),
         queue: Arc::new(SqsQueue::new(sdk, config.queue_url)),
         settings: config.settings,
     };

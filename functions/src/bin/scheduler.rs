@@ -78,7 +78,7 @@ async fn main() -> Result<(), Error> {
     let config = Config::from_environment()?;
     let sdk = function_config();
     let scheduler = Scheduler {
-        store: Store::new(aws_sdk_dynamodb::Client::new(&sdk), config.tables),
+        store: Store::open(sdk.clone(), config.tables),
         names: config
             .zone
             .map(|zone| IngestNames::new(&sdk, zone))
