@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use aws_config::SdkConfig;
 use aws_config::timeout::TimeoutConfig;
+use aws_sdk_ecs::Client;
 use aws_sdk_ecs::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use aws_sdk_ecs::operation::run_task::RunTaskError;
 use aws_sdk_ecs::types::{
@@ -14,6 +16,8 @@ use domain::ids::WorkerId;
 use domain::spec::WorkerSize;
 use domain::worker::Worker;
 use thiserror::Error;
+
+use crate::lazy::{Lazy, lazy};
 
 /// Starts and ends workers. On AWS each is an ECS task; on one machine a
 /// process.
@@ -65,15 +69,23 @@ pub struct EcsSettings {
 /// Workers as ECS tasks.
 #[derive(Debug, Clone)]
 pub struct EcsLauncher {
-    client: aws_sdk_ecs::Client,
+    client: Lazy<Client>,
     settings: EcsSettings,
 }
 
 impl EcsLauncher {
-    /// A launcher with these settings. ECS takes its time with RunTask: a
-    /// call is given longer than the database's, but a scheduler that has ten
-    /// seconds can still say that it failed.
-    pub fn new(sdk: &aws_config::SdkConfig, settings: EcsSettings) -> Self {
+    /// A launcher with these settings.
+    pub fn new(sdk: SdkConfig, settings: EcsSettings) -> Self {
+        Self {
+            client: lazy(move || Self::connect(&sdk)),
+            settings,
+        }
+    }
+
+    /// ECS takes its time with RunTask: a call is given longer than the
+    /// database's, but a scheduler that has ten seconds can still say that it
+    /// failed.
+    fn connect(sdk: &SdkConfig) -> Client {
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(Duration::from_secs(1))
             .operation_attempt_timeout(Duration::from_secs(3))
@@ -82,10 +94,7 @@ impl EcsLauncher {
         let config = aws_sdk_ecs::config::Builder::from(sdk)
             .timeout_config(timeouts)
             .build();
-        Self {
-            client: aws_sdk_ecs::Client::from_conf(config),
-            settings,
-        }
+        Client::from_conf(config)
     }
 
     /// CPU units and MiB of a size: combinations that Fargate offers.

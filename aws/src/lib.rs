@@ -3,6 +3,7 @@
 pub mod address;
 pub mod environment;
 pub mod launcher;
+pub mod lazy;
 pub mod media;
 pub mod names;
 pub mod queue;

@@ -3,9 +3,13 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use aws_config::SdkConfig;
+use aws_sdk_sqs::Client;
 use aws_sdk_sqs::error::DisplayErrorContext;
 use domain::message::Message;
 use thiserror::Error;
+
+use crate::lazy::{Lazy, lazy};
 
 /// Where messages to the scheduler go. On AWS it is SQS; on one machine a
 /// queue in memory, as messages are hints and the sweep finds what they lost.
@@ -26,7 +30,7 @@ pub struct QueueError(pub String);
 /// The queue on AWS.
 #[derive(Debug, Clone)]
 pub struct SqsQueue {
-    client: aws_sdk_sqs::Client,
+    client: Lazy<Client>,
     url: String,
 }
 
@@ -35,7 +39,8 @@ const LONGEST_DELAY_SECONDS: u64 = 900;
 
 impl SqsQueue {
     /// The queue at this URL.
-    pub fn new(client: aws_sdk_sqs::Client, url: String) -> Self {
+    pub fn new(sdk: SdkConfig, url: String) -> Self {
+        let client = lazy(move || Client::new(&sdk));
         Self { client, url }
     }
 }

@@ -2,15 +2,15 @@
 
 use std::io::IsTerminal;
 
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::ParseError;
+use tracing_subscriber::filter::{LevelFilter, ParseError, Targets};
+use tracing_subscriber::fmt;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::environment::{EnvironmentError, optional};
 
-/// The variable with the filter.
+/// The variable with the levels.
 const VARIABLE: &str = "EZLIVE_LOG";
-/// The filter where none is set.
-const DEFAULT: &str = "info,aws_config=warn,hyper=warn";
 
 /// The target of lines that are numbers for metrics: only where they are made
 /// of the log, so not in [`LogFormat::Text`].
@@ -25,43 +25,56 @@ pub enum LogFormat {
     Text,
 }
 
-/// Sends logs to standard error; `EZLIVE_LOG` sets the filter (`info` where it
-/// is not set). A second call changes nothing.
+/// Sends logs to standard error; `EZLIVE_LOG` sets the levels, by target, as
+/// `info,aws=debug` (`info` where it is not set). A second call changes nothing.
+///
+/// Levels by target alone: filters by the fields of spans would bring regular
+/// expressions into every program, 60 KB of each function's zip.
 ///
 /// # Errors
-/// [`EnvironmentError`] where the filter can't be read. Logs are sent all the
-/// same, by the default filter: whoever calls says so and ends.
+/// [`EnvironmentError`] where the levels can't be read. Logs are sent all the
+/// same, by the default ones: whoever calls says so and ends.
 pub fn init(format: LogFormat) -> Result<(), EnvironmentError> {
-    let read = filter(optional(VARIABLE).as_deref(), format);
-    let (filter, fault) = match read {
-        Ok(filter) => (filter, Ok(())),
-        Err(fault) => (EnvFilter::new(DEFAULT), Err(fault)),
+    let read = levels(optional(VARIABLE).as_deref());
+    let (levels, fault) = match read {
+        Ok(levels) => (levels, Ok(())),
+        Err(fault) => (default_levels(), Err(fault)),
     };
-    let logs = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr);
+    let logs = tracing_subscriber::registry().with(without_metrics(levels, format));
+    let lines = fmt::layer().with_writer(std::io::stderr);
     let set = match format {
-        LogFormat::Json => logs.json().flatten_event(true).try_init(),
-        LogFormat::Text => logs.compact().with_ansi(in_colour()).try_init(),
+        LogFormat::Json => logs.with(lines.json().flatten_event(true)).try_init(),
+        LogFormat::Text => logs.with(lines.compact().with_ansi(in_colour())).try_init(),
     };
     drop(set);
     fault
 }
 
-/// The filter that was set, or the default; without metrics where nobody makes
-/// any of them, whatever was set.
-fn filter(set: Option<&str>, format: LogFormat) -> Result<EnvFilter, EnvironmentError> {
-    let fault = |error: ParseError| EnvironmentError {
-        variable: VARIABLE,
-        fault: format!("is no filter of log lines, as info or info,worker=debug: {error}"),
+/// The levels that were set, or the default ones.
+fn levels(set: Option<&str>) -> Result<Targets, EnvironmentError> {
+    let Some(set) = set else {
+        return Ok(default_levels());
     };
-    let filter = EnvFilter::builder()
-        .parse(set.unwrap_or(DEFAULT))
-        .map_err(fault)?;
-    Ok(match format {
-        LogFormat::Json => filter,
-        LogFormat::Text => filter.add_directive(format!("{METRICS}=off").parse().map_err(fault)?),
+    set.parse().map_err(|error: ParseError| EnvironmentError {
+        variable: VARIABLE,
+        fault: format!("is no list of log levels, as info or info,worker=debug: {error}"),
     })
+}
+
+/// Without lines that are numbers where nobody makes metrics of them, whatever
+/// was set.
+fn without_metrics(levels: Targets, format: LogFormat) -> Targets {
+    match format {
+        LogFormat::Json => levels,
+        LogFormat::Text => levels.with_target(METRICS, LevelFilter::OFF),
+    }
+}
+
+fn default_levels() -> Targets {
+    Targets::new()
+        .with_default(LevelFilter::INFO)
+        .with_target("aws_config", LevelFilter::WARN)
+        .with_target("hyper", LevelFilter::WARN)
 }
 
 /// Whether people look on, and have not asked for no colours
@@ -76,20 +89,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_filter_that_cannot_be_read_names_the_variable() {
-        let error = filter(Some("ezlive=debgu"), LogFormat::Text).unwrap_err();
+    fn levels_that_cannot_be_read_name_the_variable() {
+        let error = levels(Some("ezlive=debgu")).unwrap_err();
         let text = error.to_string();
         assert!(text.contains("EZLIVE_LOG"), "{text}");
         for right in [None, Some("debug"), Some("info,worker=debug")] {
-            filter(right, LogFormat::Json).unwrap();
+            levels(right).unwrap();
         }
     }
 
     #[test]
     fn lines_for_metrics_are_in_json_alone() {
         let metrics = |set, format| {
-            let shown = filter(set, format).unwrap().to_string();
-            !shown.contains("ezlive_metrics=off")
+            let levels = without_metrics(levels(set).unwrap(), format);
+            levels.would_enable(METRICS, &tracing::Level::INFO)
         };
         for set in [None, Some("debug"), Some("ezlive_metrics=info")] {
             assert!(metrics(set, LogFormat::Json), "{set:?}");

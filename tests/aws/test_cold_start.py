@@ -9,7 +9,7 @@ def figures():
     return measure(40)
 
 
-@pytest.mark.parametrize(("name", "megabytes"), [("api", 3.0), ("scheduler", 4.0)])
+@pytest.mark.parametrize(("name", "megabytes"), [("api", 3.0), ("scheduler", 3.0)])
 def test_a_zip_stays_small(figures, name, megabytes):
     assert figures[name]["zip_mb"] <= megabytes, figures
 
@@ -17,6 +17,6 @@ def test_a_zip_stays_small(figures, name, megabytes):
 @pytest.mark.parametrize("name", ["api", "scheduler"])
 def test_a_function_is_ready_soon(figures, name):
     # The least of many starts: what the machine does besides is in the others.
-    # A bound on milliseconds, not on the ratio: a function that does nothing
-    # takes one, which no program with three clients in it comes near.
-    assert figures[name]["least_ms"] - figures["floor"]["least_ms"] <= 4, figures
+    # The aim is 1.5 of a function that does nothing, which takes one
+    # millisecond; what is above that here is what the measuring itself varies.
+    assert figures[name]["least_ms"] <= 1.6 * figures["floor"]["least_ms"], figures

@@ -113,11 +113,11 @@ async fn is_deleted(store: &MediaStore, job: &JobId) -> Result<bool, StoreError>
 /// as it is listed: where this breaks off, less is left for the next time.
 async fn delete_all(store: &MediaStore, job: &JobId) -> Result<(), StoreError> {
     let (folder, timeline) = (store.folder(job), store.object(job, TIMELINE));
-    let channel = store.inner().list_with_delimiter(Some(&folder)).await?;
+    let channel = store.inner()?.list_with_delimiter(Some(&folder)).await?;
     let playlists = channel.objects.into_iter().map(|meta| meta.location);
     delete(store, playlists.filter(is_playlist).collect()).await?;
     let mut pages = store
-        .inner()
+        .inner()?
         .list(Some(&folder))
         .map_ok(|meta| meta.location)
         .try_filter(move |path| std::future::ready(*path != timeline))
@@ -130,7 +130,7 @@ async fn delete_all(store: &MediaStore, job: &JobId) -> Result<(), StoreError> {
 
 async fn delete(store: &MediaStore, paths: Vec<Path>) -> Result<(), StoreError> {
     let paths = stream::iter(paths.into_iter().map(Ok)).boxed();
-    let mut outcomes = store.inner().delete_stream(paths);
+    let mut outcomes = store.inner()?.delete_stream(paths);
     while let Some(outcome) = outcomes.next().await {
         match outcome {
             Ok(_) | Err(StoreError::NotFound { .. }) => {}

@@ -17,6 +17,7 @@ use uuid::Uuid;
 
 use super::FileStore;
 use crate::address::is_loopback;
+use crate::lazy::{Lazy, lazy};
 use crate::trust;
 
 /// One request of the S3 client, its own retries not counted.
@@ -26,7 +27,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// A place that media is written to. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct MediaStore {
-    store: Arc<dyn ObjectStore>,
+    store: Lazy<Result<Arc<dyn ObjectStore>, StoreError>>,
+    /// The store's own name: no credentials are in it.
+    name: String,
     prefix: Path,
 }
 
@@ -47,9 +50,6 @@ pub enum OpenError {
         /// What the system says.
         source: std::io::Error,
     },
-    /// The S3 client can't be built from the environment.
-    #[error("no S3 client: {0}; check AWS_REGION, AWS_ENDPOINT_URL and the credentials")]
-    Client(StoreError),
 }
 
 /// Why a media store can't be published to.
@@ -107,8 +107,9 @@ impl MediaStore {
     /// may be plain http; any other only where `AWS_ALLOW_HTTP` is `true`.
     ///
     /// # Errors
-    /// [`OpenError`]. Nothing is asked of the store yet: see
-    /// [`MediaStore::probe`].
+    /// [`OpenError`]. Nothing is asked of the store yet, nor a client made for
+    /// S3, which is 0.1 ms that a starting Lambda function does not wait for:
+    /// see [`MediaStore::probe`].
     pub fn open(url: &str) -> Result<Self, OpenError> {
         let bad = || OpenError::Url {
             url: url.to_owned(),
@@ -122,10 +123,11 @@ impl MediaStore {
                 Ok(Self::new(Arc::new(store)))
             }
             "s3" => {
-                let bucket = parsed.host_str().ok_or_else(bad)?;
+                let bucket = parsed.host_str().ok_or_else(bad)?.to_owned();
                 let prefix = Path::from_url_path(parsed.path()).map_err(|_| bad())?;
                 Ok(Self {
-                    store: Arc::new(s3(bucket)?),
+                    name: format!("AmazonS3({bucket})"),
+                    store: lazy(move || s3(&bucket)),
                     prefix,
                 })
             }
@@ -136,7 +138,8 @@ impl MediaStore {
     /// A store that is open already, at its root.
     pub fn new(store: Arc<dyn ObjectStore>) -> Self {
         Self {
-            store,
+            name: store.to_string(),
+            store: lazy(|| Ok(store)),
             prefix: Path::default(),
         }
     }
@@ -150,9 +153,13 @@ impl MediaStore {
     pub async fn probe(&self) -> Result<(), ProbeError> {
         let path = self.at(&format!("probe-{}", Uuid::new_v4()));
         let verdict = self.probe_at(&path).await;
-        let deleted = self.store.delete(&path).await;
+        let deleted = self.delete(&path).await;
         verdict?;
         deleted.map_err(|source| self.not_writable(source))
+    }
+
+    async fn delete(&self, path: &Path) -> Result<(), StoreError> {
+        self.inner()?.delete(path).await
     }
 
     async fn probe_at(&self, path: &Path) -> Result<(), ProbeError> {
@@ -176,12 +183,9 @@ impl MediaStore {
             "If-Match",
             write("4", Condition::Version(Some(first))).await,
         )?;
-        match self.store.get(path).await {
-            Ok(found) => match found.bytes().await {
-                Ok(body) if body == "3" => Ok(()),
-                Ok(_) => Err(self.ignores("what was written last")),
-                Err(source) => Err(self.not_writable(source)),
-            },
+        match self.read(path).await {
+            Ok(Some((body, _))) if body == "3" => Ok(()),
+            Ok(_) => Err(self.ignores("what was written last")),
             Err(source) => Err(self.not_writable(source)),
         }
     }
@@ -232,7 +236,7 @@ impl MediaStore {
     /// The jobs that have a folder here.
     pub(super) async fn jobs(&self) -> Result<Vec<JobId>, StoreError> {
         let root = (!self.prefix.as_ref().is_empty()).then_some(&self.prefix);
-        let listed = self.store.list_with_delimiter(root).await?;
+        let listed = self.inner()?.list_with_delimiter(root).await?;
         let names = listed.common_prefixes.into_iter();
         Ok(names
             .filter_map(|folder| JobId::parse(folder.filename()?))
@@ -244,8 +248,17 @@ impl MediaStore {
         self.at(&format!("{job}/{name}"))
     }
 
-    pub(super) fn inner(&self) -> &dyn ObjectStore {
-        &*self.store
+    pub(super) fn inner(&self) -> Result<&dyn ObjectStore, StoreError> {
+        match &**self.store {
+            Ok(store) => Ok(&**store),
+            Err(error) => Err(StoreError::Generic {
+                store: "S3",
+                source: format!(
+                    "no client: {error}; check AWS_REGION, AWS_ENDPOINT_URL and the credentials"
+                )
+                .into(),
+            }),
+        }
     }
 
     /// What is there and its version; `None` where nothing is.
@@ -253,7 +266,7 @@ impl MediaStore {
         &self,
         path: &Path,
     ) -> Result<Option<(Bytes, UpdateVersion)>, StoreError> {
-        let found = match self.store.get(path).await {
+        let found = match self.inner()?.get(path).await {
             Ok(found) => found,
             Err(StoreError::NotFound { .. }) => return Ok(None),
             Err(error) => return Err(error),
@@ -282,7 +295,8 @@ impl MediaStore {
             ..PutOptions::default()
         };
         let replaces = matches!(options.mode, PutMode::Update(_));
-        match self.store.put_opts(path, body.into(), options).await {
+        let store = self.inner().map_err(WriteError::Store)?;
+        match store.put_opts(path, body.into(), options).await {
             Ok(written) => Ok(written.into()),
             // What S3 answers where the version to be replaced is gone.
             Err(StoreError::NotFound { .. }) if replaces => Err(WriteError::Conflict),
@@ -294,10 +308,9 @@ impl MediaStore {
     }
 }
 
-/// The store's own name: no credentials are in it.
 impl std::fmt::Display for MediaStore {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}", self.store)?;
+        f.write_str(&self.name)?;
         match self.prefix.as_ref() {
             "" => Ok(()),
             prefix => write!(f, "/{prefix}"),
@@ -305,7 +318,7 @@ impl std::fmt::Display for MediaStore {
     }
 }
 
-fn s3(bucket: &str) -> Result<object_store::aws::AmazonS3, OpenError> {
+fn s3(bucket: &str) -> Result<Arc<dyn ObjectStore>, StoreError> {
     // reqwest takes the process's TLS provider; installed already is as well.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let endpoint = ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"]
@@ -320,7 +333,7 @@ fn s3(bucket: &str) -> Result<object_store::aws::AmazonS3, OpenError> {
     }
     if let Some(roots) = trust::roots() {
         client = client.with_no_system_certificates(true);
-        for root in Certificate::from_pem_bundle(roots).map_err(OpenError::Client)? {
+        for root in Certificate::from_pem_bundle(roots)? {
             client = client.with_root_certificate(root);
         }
     }
@@ -330,12 +343,12 @@ fn s3(bucket: &str) -> Result<object_store::aws::AmazonS3, OpenError> {
         retry_timeout: REQUEST_TIMEOUT,
         ..RetryConfig::default()
     };
-    AmazonS3Builder::from_env()
+    let store = AmazonS3Builder::from_env()
         .with_bucket_name(bucket)
         .with_client_options(client)
         .with_retry(retry)
-        .build()
-        .map_err(OpenError::Client)
+        .build()?;
+    Ok(Arc::new(store))
 }
 
 /// Whether what is sent there does not leave this machine.

@@ -118,7 +118,7 @@ impl IngestNames {
     /// The names in this zone, with the SDK's credentials.
     ///
     /// # Errors
-    /// There are no credentials, or no client can be made.
+    /// There are no credentials.
     pub fn new(sdk: &SdkConfig, zone: IngestZone) -> Result<Self, NameError> {
         let route53 = Route53::new(sdk).map_err(NameError::Retry)?;
         Ok(Self { route53, zone })

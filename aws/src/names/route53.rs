@@ -11,6 +11,7 @@ use serde::Deserialize;
 use thiserror::Error;
 
 use crate::environment::optional;
+use crate::lazy::{Lazy, lazy};
 use crate::sign::{Scope, sign};
 use crate::trust;
 
@@ -56,7 +57,7 @@ fn failed(error: impl std::fmt::Display) -> CallError {
 /// A client.
 #[derive(Debug, Clone)]
 pub(super) struct Route53 {
-    http: Client,
+    http: Lazy<Result<Client, String>>,
     endpoint: String,
     credentials: SharedCredentialsProvider,
 }
@@ -67,7 +68,7 @@ impl Route53 {
         let endpoint = optional("AWS_ENDPOINT_URL_ROUTE_53");
         let endpoint = endpoint.or_else(|| sdk.endpoint_url().map(str::to_owned));
         Ok(Self {
-            http: trust::http_client(TIMEOUT).map_err(|error| error.to_string())?,
+            http: lazy(|| trust::http_client(TIMEOUT).map_err(|error| error.to_string())),
             endpoint: endpoint.unwrap_or_else(|| ENDPOINT.to_owned()),
             credentials: credentials.ok_or("there are no AWS credentials")?,
         })
@@ -121,7 +122,8 @@ impl Route53 {
         let credentials = self.credentials.provide_credentials().await;
         let credentials = credentials.map_err(failed)?;
         sign(&mut request, &credentials, SCOPE, SystemTime::now()).map_err(failed)?;
-        let answer = self.http.execute(request).await.map_err(failed)?;
+        let http = Result::as_ref(&self.http).map_err(failed)?;
+        let answer = http.execute(request).await.map_err(failed)?;
         let status = answer.status();
         let text = answer.text().await.map_err(failed)?;
         if status.is_success() {

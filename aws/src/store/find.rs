@@ -15,6 +15,8 @@ use super::{Store, StoreError};
 
 /// Ids asked for in one query: keys alone, so never cut at DynamoDB's 1 MB.
 const INDEX_PAGE: usize = 1000;
+/// Every id sorts after this.
+const BEFORE_ALL: &str = "!";
 /// DynamoDB's limit of one BatchGetItem.
 const BATCH: usize = 100;
 
@@ -40,15 +42,7 @@ impl Store {
         from: &WorkerId,
         limit: usize,
     ) -> Result<Vec<WorkerId>, StoreError> {
-        self.idle_from(size.as_str(), from, limit).await
-    }
-
-    async fn idle_from(
-        &self,
-        idle: &str,
-        from: &WorkerId,
-        limit: usize,
-    ) -> Result<Vec<WorkerId>, StoreError> {
+        let (idle, from) = (size.as_str(), from.as_str());
         let mut ids = self.idle_page(idle, from, ">=", limit).await?;
         if ids.len() < limit {
             let left = limit - ids.len();
@@ -60,7 +54,7 @@ impl Store {
     async fn idle_page(
         &self,
         idle: &str,
-        from: &WorkerId,
+        from: &str,
         side: &str,
         limit: usize,
     ) -> Result<Vec<WorkerId>, StoreError> {
@@ -71,7 +65,7 @@ impl Store {
             .index_name(IDLE)
             .key_condition_expression(format!("idle = :idle AND worker_id {side} :from"))
             .expression_attribute_values(":idle", s(idle))
-            .expression_attribute_values(":from", s(from.as_str()))
+            .expression_attribute_values(":from", s(from))
             .limit(i32::try_from(limit).unwrap_or(i32::MAX))
             .send()
             .await
@@ -141,8 +135,7 @@ impl Store {
             .key_condition_expression("#state = :state AND worker_id > :after")
             .expression_attribute_names("#state", "state")
             .expression_attribute_values(":state", s(state.as_str()))
-            // Every id sorts after "!".
-            .expression_attribute_values(":after", s(after.unwrap_or("!")))
+            .expression_attribute_values(":after", s(after.unwrap_or(BEFORE_ALL)))
             .limit(i32::try_from(limit).unwrap_or(i32::MAX))
             .send()
             .await
@@ -202,8 +195,8 @@ impl Store {
     ) -> Result<Vec<Worker>, StoreError> {
         let anywhere = WorkerId::generate();
         let (idle, booting) = futures::future::try_join(
-            self.idle_from(size.as_str(), &anywhere, limit),
-            self.idle_from(&idle_soon(size), &anywhere, limit),
+            self.idle_workers(size, &anywhere, limit),
+            self.idle_page(&idle_soon(size), BEFORE_ALL, ">=", limit),
         )
         .await?;
         let ids = idle.into_iter().chain(booting);

@@ -25,6 +25,7 @@ mod tables;
 pub mod testing;
 mod workers;
 
+use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;
 
 pub use commit::WorkerChange;
@@ -36,16 +37,25 @@ pub use list::JobPage;
 pub use tables::TableNames;
 pub use workers::Expected;
 
+use crate::lazy::{Lazy, lazy};
+
 /// The records, behind the domain's words.
 #[derive(Debug, Clone)]
 pub struct Store {
-    client: Client,
+    client: Lazy<Client>,
     tables: TableNames,
 }
 
 impl Store {
     /// The records in these tables.
     pub fn new(client: Client, tables: TableNames) -> Self {
+        let client = lazy(move || client);
+        Self { client, tables }
+    }
+
+    /// The same, by a client that is made when it is first used.
+    pub fn open(sdk: SdkConfig, tables: TableNames) -> Self {
+        let client = lazy(move || Client::new(&sdk));
         Self { client, tables }
     }
 }

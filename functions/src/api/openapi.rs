@@ -2,7 +2,6 @@
 
 use std::sync::{Arc, LazyLock};
 
-use axum::Extension;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
 use serde_json::Value;
@@ -11,11 +10,14 @@ use utoipa::openapi::schema::{AnyOfBuilder, ObjectBuilder, Schema};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, ResponseBuilder};
 use utoipa::{OpenApi, PartialSchema, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use domain::spec::Spec;
 
 use super::extract::{NoParameters, Parameters};
 use super::problem::{PROBLEM_JSON, Problem};
+use super::{Api, each_handler};
 
 /// The sample of a request body, as it stands at the root of the repository.
 const SAMPLE: &str = include_str!("../../../live_job.json");
@@ -37,15 +39,19 @@ const SAMPLE: &str = include_str!("../../../live_job.json");
 )]
 struct Base;
 
-/// The document before its routes.
-pub(super) fn base() -> utoipa::openapi::OpenApi {
-    Base::openapi()
+/// Adds each handler, with what its annotation says and the types it names.
+macro_rules! documented {
+    ($($module:ident :: $handler:ident,)*) => {{
+        use super::{create, delete, health, jobs, list, openapi, wishes, workers};
+        OpenApiRouter::<Arc<Api>>::with_openapi(Base::openapi())
+            $(.routes(routes!($module::$handler)))*
+            .into_openapi()
+    }};
 }
 
-/// The document, made into JSON when it is first asked for: a function that
-/// is starting has no time for it.
-#[derive(Clone)]
-pub(super) struct Document(Arc<LazyLock<String, Box<dyn FnOnce() -> String + Send>>>);
+/// The document, as JSON, made when it is first asked for: a function that is
+/// starting has no time for it.
+static DOCUMENT: LazyLock<String> = LazyLock::new(|| completed(each_handler!(documented)));
 
 /// The description of this API, in OpenAPI 3.1.
 #[utoipa::path(
@@ -55,22 +61,12 @@ pub(super) struct Document(Arc<LazyLock<String, Box<dyn FnOnce() -> String + Sen
     tag = "service",
     responses((status = 200, body = Value, content_type = "application/json"))
 )]
-pub(super) async fn document(
-    _: Parameters<NoParameters>,
-    Extension(Document(json)): Extension<Document>,
-) -> impl IntoResponse {
-    (
-        [(CONTENT_TYPE, "application/json")],
-        LazyLock::force(&json).clone(),
-    )
+pub(super) async fn document(_: Parameters<NoParameters>) -> impl IntoResponse {
+    ([(CONTENT_TYPE, "application/json")], DOCUMENT.as_str())
 }
 
 /// Adds the answers that every operation may give, and the token that an
 /// operator may ask for.
-pub(super) fn complete(document: utoipa::openapi::OpenApi) -> Document {
-    Document(Arc::new(LazyLock::new(Box::new(|| completed(document)))))
-}
-
 fn completed(mut document: utoipa::openapi::OpenApi) -> String {
     let bearer = HttpBuilder::new()
         .scheme(HttpAuthScheme::Bearer)

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use aws::environment::{EnvironmentError, optional, required, sdk_config, timing};
+use aws::environment::{EnvironmentError, function_config, optional, required, timing};
 use aws::queue::SqsQueue;
 use aws::store::{Store, TableNames};
 use aws::telemetry::{self, LogFormat};
@@ -52,13 +52,10 @@ fn policy() -> Result<OperatorPolicy, EnvironmentError> {
 async fn main() -> Result<(), Error> {
     telemetry::init(LogFormat::Json)?;
     let config = Config::from_environment()?;
-    let sdk = sdk_config().await;
+    let sdk = function_config();
     let api = Api {
-        store: Store::new(aws_sdk_dynamodb::Client::new(&sdk), config.tables),
-        queue: Arc::new(SqsQueue::new(
-            aws_sdk_sqs::Client::new(&sdk),
-            config.queue_url,
-        )),
+        store: Store::open(sdk.clone(), config.tables),
+        queue: Arc::new(SqsQueue::new(sdk, config.queue_url)),
         settings: config.settings,
     };
     lambda_http::run(router(api)).await

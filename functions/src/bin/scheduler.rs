@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use aws::environment::{EnvironmentError, names, optional, parsed, required, sdk_config, timing};
+use aws::environment::{
+    EnvironmentError, function_config, names, optional, parsed, required, timing,
+};
 use aws::launcher::{EcsLauncher, EcsSettings};
 use aws::media::MediaStores;
 use aws::names::{IngestNames, IngestZone};
@@ -78,19 +80,16 @@ const ANSWERING: Duration = Duration::from_secs(1);
 async fn main() -> Result<(), Error> {
     telemetry::init(LogFormat::Json)?;
     let config = Config::from_environment()?;
-    let sdk = sdk_config().await;
+    let sdk = function_config();
     let scheduler = Scheduler {
-        store: Store::new(aws_sdk_dynamodb::Client::new(&sdk), config.tables),
-        queue: Arc::new(SqsQueue::new(
-            aws_sdk_sqs::Client::new(&sdk),
-            config.queue_url,
-        )),
-        launcher: Arc::new(EcsLauncher::new(&sdk, config.ecs)),
-        media: MediaStores::open(&config.store_url, &config.buckets)?,
+        store: Store::open(sdk.clone(), config.tables),
         names: config
             .zone
             .map(|zone| IngestNames::new(&sdk, zone))
             .transpose()?,
+        queue: Arc::new(SqsQueue::new(sdk.clone(), config.queue_url)),
+        launcher: Arc::new(EcsLauncher::new(sdk, config.ecs)),
+        media: MediaStores::open(&config.store_url, &config.buckets)?,
         timing: config.timing,
         max_workers: config.max_workers,
         min_idle: config.min_idle,

@@ -43,7 +43,10 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use clock::Clock;
+use tracing::Level;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt;
 use weather::Tally;
 use world::{Broken, Settings};
 
@@ -170,13 +173,17 @@ fn run_all(
 fn run_one(settings: Settings) -> Result<(), String> {
     let log = Log::default();
     let subscriber = tracing_subscriber::fmt()
-        // The SDK misses the connections that it would close.
-        .with_env_filter("info,aws_smithy_runtime=off")
         .with_ansi(false)
         .with_target(false)
         .with_timer(settings.clock.clone())
         .with_writer(log.clone())
-        .finish();
+        .finish()
+        // The SDK misses the connections that it would close.
+        .with(
+            Targets::new()
+                .with_default(Level::INFO)
+                .with_target("aws_smithy_runtime", LevelFilter::OFF),
+        );
     let seed = settings.seed;
     let broken = settings.broken;
     let wrong = tracing::subscriber::with_default(subscriber, || {
