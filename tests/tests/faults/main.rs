@@ -43,7 +43,9 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use clock::Clock;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt as _;
 use world::{Broken, Settings};
 
 /// Seeds in `make test`.
@@ -133,14 +135,16 @@ fn run_all(seeds: &[u64], patience: Duration, broken: Broken, enough: u64) -> Ve
 /// Lives through one world; how it failed, if it did.
 fn run_one(settings: Settings) -> Result<(), String> {
     let log = Log::default();
-    let subscriber = tracing_subscriber::fmt()
+    let levels = Targets::new()
+        .with_default(LevelFilter::INFO)
         // The SDK misses the connections that it would close.
-        .with_env_filter("info,aws_smithy_runtime=off")
+        .with_target("aws_smithy_runtime", LevelFilter::OFF);
+    let lines = tracing_subscriber::fmt::layer()
         .with_ansi(false)
         .with_target(false)
         .with_timer(settings.clock.clone())
-        .with_writer(log.clone())
-        .finish();
+        .with_writer(log.clone());
+    let subscriber = tracing_subscriber::registry().with(levels).with(lines);
     let seed = settings.seed;
     let broken = settings.broken;
     let wrong = tracing::subscriber::with_default(subscriber, || {
