@@ -43,10 +43,9 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use clock::Clock;
-use tracing::Level;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt::MakeWriter;
-use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::layer::SubscriberExt as _;
 use weather::Tally;
 use world::{Broken, Settings};
 
@@ -172,18 +171,16 @@ fn run_all(
 /// Lives through one world; how it failed, if it did.
 fn run_one(settings: Settings) -> Result<(), String> {
     let log = Log::default();
-    let subscriber = tracing_subscriber::fmt()
+    let levels = Targets::new()
+        .with_default(LevelFilter::INFO)
+        // The SDK misses the connections that it would close.
+        .with_target("aws_smithy_runtime", LevelFilter::OFF);
+    let lines = tracing_subscriber::fmt::layer()
         .with_ansi(false)
         .with_target(false)
         .with_timer(settings.clock.clone())
-        .with_writer(log.clone())
-        .finish()
-        // The SDK misses the connections that it would close.
-        .with(
-            Targets::new()
-                .with_default(Level::INFO)
-                .with_target("aws_smithy_runtime", LevelFilter::OFF),
-        );
+        .with_writer(log.clone());
+    let subscriber = tracing_subscriber::registry().with(levels).with(lines);
     let seed = settings.seed;
     let broken = settings.broken;
     let wrong = tracing::subscriber::with_default(subscriber, || {
