@@ -93,6 +93,17 @@ impl OperatorPolicy {
             || !is_forbidden_address(address)
     }
 
+    /// Whether an input may be pulled from this port.
+    pub fn permits_port(&self, port: u16) -> bool {
+        self.trusting || is_pull_port(port)
+    }
+
+    /// Whether a URL is only read back, in which nothing is wrong that was not
+    /// when it was accepted.
+    pub(super) fn is_trusting(&self) -> bool {
+        self.trusting
+    }
+
     /// Whether a job may name this bucket for its output.
     pub fn permits_bucket(&self, bucket: &str) -> bool {
         self.trusting || self.one_store || self.buckets.iter().any(|listed| listed == bucket)
@@ -105,10 +116,17 @@ fn entries(list: &str) -> impl Iterator<Item = &str> {
         .filter(|text| !text.is_empty())
 }
 
+/// Whether a worker may connect to this port: the web's and RTSP's own and all
+/// that need no privilege. The rest belong to services that must not be spoken
+/// to in a client's name.
+pub fn is_pull_port(port: u16) -> bool {
+    matches!(port, 80 | 443 | 554) || port >= 1024
+}
+
 /// Whether an untrusted URL must not lead to this address: it is not globally
 /// reachable by the IANA special-purpose registries (RFC 6890), or multicast.
 /// An IPv6 address that carries an IPv4 address is judged by that one.
-pub fn is_forbidden_address(address: IpAddr) -> bool {
+fn is_forbidden_address(address: IpAddr) -> bool {
     match carried_ipv4(address).map_or(address, IpAddr::V4) {
         IpAddr::V4(v4) => is_forbidden_v4(v4),
         IpAddr::V6(v6) => is_forbidden_v6(v6),

@@ -33,10 +33,10 @@ use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
 
-pub use address::{NetworkError, OperatorPolicy, is_forbidden_address};
+pub use address::{NetworkError, OperatorPolicy, is_pull_port};
 pub use fault::{Fault, Faults, Warning};
 pub use limits::MAX_FRAGMENT_BYTES;
-pub use pull_url::{PullProtocol, PullUrl};
+pub use pull_url::{PullProtocol, PullUrl, rtmp_names};
 pub use push_url::PushUrl;
 pub use rate::{FrameRate, Length};
 pub use weight::WorkerSize;

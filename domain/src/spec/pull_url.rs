@@ -73,12 +73,20 @@ impl PullUrl {
         // they were written by the parser, digits in other scripts and all.
         url.set_host(Some(&host))
             .map_err(|_| "has no valid host".to_owned())?;
-        if url.port() == Some(0) {
-            return Err("names port 0".to_owned());
+        if let Some(port) = url.port()
+            && !policy.permits_port(port)
+        {
+            return Err(format!(
+                "names port {port}; inputs are pulled from 80, 443, 554 and those from 1024 on"
+            ));
         }
         url.set_fragment(None);
-        if protocol == PullProtocol::Srt {
-            judge_srt(&url)?;
+        match protocol {
+            PullProtocol::Srt => judge_srt(&url)?,
+            PullProtocol::Rtmp if rtmp_names(&url).is_none() && !policy.is_trusting() => {
+                return Err("must name an application and a stream: rtmp://HOST/APP/STREAM".into());
+            }
+            _ => {}
         }
         Ok(Self(url))
     }
@@ -116,6 +124,18 @@ impl fmt::Display for PullUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.redacted())
     }
+}
+
+/// The names of application and stream in an RTMP URL, query aside, where it
+/// has both. Split as FFmpeg does: the application is one part of the path, or
+/// two where there are three; the rest is the stream.
+pub fn rtmp_names(url: &Url) -> Option<(&str, &str)> {
+    let path = url.path().trim_start_matches('/');
+    let mut slashes = path.match_indices('/').map(|(at, _)| at);
+    let first = slashes.next()?;
+    let split = slashes.next().unwrap_or(first);
+    let (app, stream) = (&path[..split], &path[split + 1..]);
+    (!app.is_empty() && !stream.is_empty()).then_some((app, stream))
 }
 
 /// The host as it will be contacted, where its text is not forbidden.

@@ -34,7 +34,7 @@ impl FrameRate {
             }
         }
         let (num, den) = ((fps * 1000.0).round() as u32, 1000);
-        let common = gcd(num, den);
+        let common = gcd(num.into(), den.into()) as u32;
         Self {
             num: num / common,
             den: den / common,
@@ -76,7 +76,7 @@ pub struct Length {
 
 impl Length {
     fn new(num: u64, den: u64) -> Self {
-        let common = gcd64(num, den);
+        let common = gcd(num, den);
         Self {
             num: num / common,
             den: den / common,
@@ -106,12 +106,8 @@ impl Length {
     }
 }
 
-fn gcd(a: u32, b: u32) -> u32 {
+fn gcd(a: u64, b: u64) -> u64 {
     if b == 0 { a.max(1) } else { gcd(b, a % b) }
-}
-
-fn gcd64(a: u64, b: u64) -> u64 {
-    if b == 0 { a.max(1) } else { gcd64(b, a % b) }
 }
 
 #[cfg(test)]

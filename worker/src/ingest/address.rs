@@ -9,6 +9,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use domain::spec::is_pull_port;
 use futures::future::BoxFuture;
 use thiserror::Error;
 use tokio::net::TcpStream;
@@ -92,7 +93,7 @@ impl AddressPolicy {
     /// The host's permitted addresses, at least one. Those that are forbidden
     /// are left out: a name with both kinds can only lead to the permitted.
     pub async fn permitted(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, AddressError> {
-        if !is_port_permitted(port) {
+        if !is_pull_port(port) {
             return Err(AddressError::PortForbidden { port });
         }
         let host = host
@@ -157,12 +158,6 @@ pub(super) async fn connect_to(
         host: host.to_owned(),
         source: last,
     })
-}
-
-/// The web's and RTSP's own ports and all that need no privilege: the rest
-/// belong to services that must not be spoken to in a client's name.
-fn is_port_permitted(port: u16) -> bool {
-    matches!(port, 80 | 443 | 554) || port >= 1024
 }
 
 async fn system(host: String, port: u16) -> io::Result<Vec<SocketAddr>> {

@@ -135,6 +135,12 @@ pub struct Tag {
     pub data: Bytes,
 }
 
+/// Whether pictures come at such a rate, frames per second; anything else is a
+/// stream's clock, or a slip of its maker.
+fn is_frame_rate(fps: f64) -> bool {
+    (1.0..=300.0).contains(&fps)
+}
+
 /// The parts of `onMetaData` that are used. Publishers leave out what they
 /// like and are not to be believed: it is a hint until the data confirms it.
 #[derive(Debug, Clone, Default, PartialEq)]

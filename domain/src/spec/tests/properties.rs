@@ -33,7 +33,7 @@ fn body() -> impl Strategy<Value = Value> {
         json!("https://bücher.example/ü.m3u8"),
         json!("rtmp://bücher.example/live/x"),
         json!("srt://example.com:9000?streamid=a%20b"),
-        json!("rtmp://[2606:4700::1]:1936/live"),
+        json!("rtmp://[2606:4700::1]:1936/live/x"),
     ]);
     let segment = prop::sample::select(vec![
         json!(1),

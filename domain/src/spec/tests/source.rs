@@ -118,6 +118,16 @@ fn pulled_urls_lead_to_the_public_internet_only() {
         "http://exa mple.com/",
         "http://example.com/\n",
         "http://example.com:0/",
+        "http://example.com:25/",
+        "https://example.com:81/",
+        "rtsp://example.com:22/",
+        "srt://example.com:53",
+        "rtmp://example.com:445/live/x",
+        "rtmp://example.com",
+        "rtmp://example.com/",
+        "rtmp://example.com/live",
+        "rtmp://example.com/live/",
+        "rtmps://example.com/live?key=x",
         "rtmp://example.com:99999/x",
         "subfile,,start,0,end,9,,:http://example.com",
     ] {
@@ -127,6 +137,10 @@ fn pulled_urls_lead_to_the_public_internet_only() {
     for url in [
         "rtmp://example.com/live/x",
         "rtmps://example.com:443/live/x",
+        "rtmp://example.com/app/instance/x?key=y",
+        "rtmp://example.com:80/live/x",
+        "http://example.com:443/a.ts",
+        "http://example.com:8080/a.ts",
         "rtsp://cam:pw@example.com/s?channel=1",
         "https://example.com/live/index.m3u8?token=a",
         "http://1.1.1.1/a.ts",
@@ -136,6 +150,14 @@ fn pulled_urls_lead_to_the_public_internet_only() {
             matches!(source(url, &policy), Ok(Source::Pull { .. })),
             "{url}"
         );
+    }
+}
+
+#[test]
+fn what_was_accepted_once_stays_readable() {
+    for url in ["rtmp://example.com/live", "http://example.com:25/a.ts"] {
+        let stored = with("/Input/Url", json!(url));
+        serde_json::from_value::<Spec>(stored).unwrap();
     }
 }
 

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use domain::spec::rtmp_names;
 use rustls::ClientConfig;
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -112,17 +113,9 @@ pub(super) async fn play_with(
     }
 }
 
-/// Splits the path as FFmpeg does: the application is one part of it, or two
-/// where there are three; the rest is the stream, with the query.
+/// What to ask the server for: the stream with the query.
 fn target(url: &Url) -> Result<Target, ClientError> {
-    let path = url.path().trim_start_matches('/');
-    let mut slashes = path.match_indices('/').map(|(at, _)| at);
-    let first = slashes.next().ok_or(ClientError::NoStream)?;
-    let split = slashes.next().unwrap_or(first);
-    let (app, stream) = (&path[..split], &path[split + 1..]);
-    if app.is_empty() || stream.is_empty() {
-        return Err(ClientError::NoStream);
-    }
+    let (app, stream) = rtmp_names(url).ok_or(ClientError::NoStream)?;
     let mut stream = stream.to_owned();
     if let Some(query) = url.query() {
         stream = format!("{stream}?{query}");

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use rml_rtmp::rml_amf0::Amf0Value;
 
-use crate::ingest::Metadata;
+use crate::ingest::{Metadata, is_frame_rate};
 
 /// Finds the metadata in a data message: `onMetaData` as servers send it, or
 /// wrapped in `@setDataFrame` as publishers do.
@@ -28,7 +28,7 @@ fn from_properties(properties: &HashMap<String, Amf0Value>) -> Metadata {
         Some(Amf0Value::Number(value)) if value.is_finite() && *value > 0.0 => Some(*value),
         _ => None,
     };
-    // Beyond 16 bit or 1000 frames a second it is a slip of the publisher.
+    // Beyond 16 bit it is a slip of the publisher.
     let pixels = |name: &str| number(name).filter(|n| *n <= 65_535.0).map(|n| n as u32);
     // A codec is a number, a FourCC as number, or its name as text; audio
     // codec 0 is PCM.
@@ -45,7 +45,7 @@ fn from_properties(properties: &HashMap<String, Amf0Value>) -> Metadata {
         height: pixels("height"),
         framerate: number("framerate")
             .or_else(|| number("fps"))
-            .filter(|fps| *fps <= 1000.0),
+            .filter(|fps| is_frame_rate(*fps)),
     }
 }
 
@@ -84,7 +84,7 @@ mod tests {
         let object = Amf0Value::Object(HashMap::from([
             ("width".into(), Amf0Value::Number(f64::NAN)),
             ("height".into(), Amf0Value::Number(-3.0)),
-            ("framerate".into(), Amf0Value::Number(f64::INFINITY)),
+            ("framerate".into(), Amf0Value::Number(301.0)),
         ]));
         assert_eq!(
             read(&[text("onMetaData"), object]),

@@ -7,8 +7,8 @@ use h264_reader::nal::sps::SeqParameterSet;
 use h264_reader::nal::{Nal, RefNal};
 
 use super::SniffError;
-use crate::ingest::Metadata;
 use crate::ingest::flv::tag::AVC;
+use crate::ingest::{Metadata, is_frame_rate};
 
 /// The track, where this tag tells it.
 pub fn read(data: &[u8], metadata: Option<&Metadata>) -> Result<Option<InputVideo>, SniffError> {
@@ -35,15 +35,13 @@ pub fn read(data: &[u8], metadata: Option<&Metadata>) -> Result<Option<InputVide
             if config.is_empty() {
                 return Ok(None);
             }
-            // What the stream itself says counts more than the metadata.
+            // What the stream itself says counts more than the metadata, which
+            // publishers make up, or don't change with their settings.
             if let Some(sps) = sequence_parameters(config) {
                 if let Ok((width, height)) = sps.pixel_dimensions() {
                     (found.width, found.height) = (width, height);
                 }
-                let said = sps
-                    .fps()
-                    .filter(|fps| fps.is_finite() && (1.0..=300.0).contains(fps));
-                found.fps = found.fps.or(said);
+                found.fps = sps.fps().filter(|fps| is_frame_rate(*fps)).or(found.fps);
             }
             "h264"
         }
@@ -112,8 +110,21 @@ mod tests {
             (found.codec.as_str(), found.width, found.height),
             ("h264", 768, 432)
         );
-        assert_eq!(found.fps, Some(24.0));
+        assert_eq!(found.fps, Some(25.0));
         assert_eq!(read(CONFIG, None).unwrap().unwrap().fps, Some(25.0));
+    }
+
+    #[test]
+    fn where_the_stream_says_nothing_the_metadata_counts() {
+        let metadata = Metadata {
+            framerate: Some(24.0),
+            ..Metadata::default()
+        };
+        // A configuration that can't be read, and a codec that has none.
+        for data in [&[0x17, 0, 0, 0, 0, 1][..], &[0x12, 0]] {
+            let found = read(data, Some(&metadata)).unwrap().unwrap();
+            assert_eq!(found.fps, Some(24.0));
+        }
     }
 
     #[test]
