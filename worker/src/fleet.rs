@@ -149,7 +149,8 @@ impl Member {
             };
             match record.map(|record| when_idle(record.as_ref())) {
                 Ok(WhenIdle::Serve(booking)) => return Ok(Found::Booked(booking)),
-                Ok(WhenIdle::Wait) => self.alive.beaten(),
+                Ok(WhenIdle::Wait) if beats => self.alive.beaten(),
+                Ok(WhenIdle::Wait) => {}
                 Ok(WhenIdle::Leave) | Err(StoreError::Conflict) => return Ok(Found::Leave),
                 // Looked again soon; should it last, the sweep closes us.
                 Err(error) => tracing::warn!(%error, "could not look for a booking"),

@@ -77,10 +77,10 @@ impl Input {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum Source {
-    /// A publisher pushes RTMP to the worker. The URL is what the client
-    /// wrote (loopback or 0.0.0.0), of which app and port are a wish.
+    /// A publisher pushes RTMP to the worker. Of the URL, which names loopback
+    /// or 0.0.0.0, app and port are a wish.
     Push {
-        /// The client's own spelling, as `rtmp://127.0.0.1:1935/live/app`.
+        /// As `rtmp://127.0.0.1:1935/live/app`.
         url: PushUrl,
     },
     /// The worker fetches the input.

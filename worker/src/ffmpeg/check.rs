@@ -9,8 +9,7 @@ use std::time::Duration;
 
 use tokio::process::Command;
 
-/// The oldest version taken. Plans use `-fps_mode` (5.1), `-stats_period`
-/// (4.4) and `cmaf` with `separate_moof`, and are tested with this one.
+/// The oldest version taken: plans are tested with this one.
 pub const MIN_VERSION: Version = Version { major: 5, minor: 1 };
 
 /// The encoders without which nothing runs.
