@@ -42,6 +42,18 @@ pub fn program(name: &str) -> anyhow::Result<PathBuf> {
     Ok(path)
 }
 
+/// A program that the shell would find.
+///
+/// # Errors
+/// There is none in `PATH`.
+pub fn on_path(name: &str) -> anyhow::Result<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .map(|folder| folder.join(name))
+        .find(|file| file.is_file())
+        .with_context(|| format!("{name} is not in PATH"))
+}
+
 /// A running `ezlive up`.
 pub struct Machine {
     child: Child,

@@ -29,6 +29,8 @@ pub async fn check(args: &UpArgs) -> anyhow::Result<()> {
         );
     }
     worker::ffmpeg::check(&args.ffmpeg).await?;
+    // Pulled inputs are looked at with it.
+    worker::ffmpeg::release(worker::ffmpeg::ffprobe_of(&args.ffmpeg)).await?;
     // The records in it hold stream keys.
     DirBuilder::new()
         .recursive(true)

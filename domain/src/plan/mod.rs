@@ -44,7 +44,8 @@ pub use probe::probe_args;
 /// How the input reaches FFmpeg.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Feed {
-    /// FLV on standard input, written by the worker; time begins near 0.
+    /// FLV on standard input, written by the worker of what comes over RTMP,
+    /// pushed or pulled; time begins near 0.
     FlvPipe,
     /// FFmpeg opens a URL that the worker has checked.
     Url {

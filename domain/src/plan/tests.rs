@@ -139,7 +139,6 @@ fn argv_of_every_kind_of_job() {
         ("low_latency_av1", low_av1, both(), Feed::FlvPipe),
         ("three_audios", audios, both(), Feed::FlvPipe),
         ("http_by_proxy", sample(), both(), hls),
-        ("rtmps", sample(), both(), url("rtmps://example.com/live/x")),
         (
             "srt",
             sample(),
@@ -221,11 +220,11 @@ fn text_of_the_client_s_is_no_option() {
     let pulled = plan(
         &spec(&sample()),
         &both(),
-        &url("rtmp://example.com/-f/lavfi"),
+        &url("http://example.com/-f/lavfi"),
     );
     let at = pulled
         .argv
         .iter()
-        .position(|a| a == "rtmp://example.com/-f/lavfi");
+        .position(|a| a == "http://example.com/-f/lavfi");
     assert_eq!(pulled.argv[at.unwrap() - 1], "-i");
 }

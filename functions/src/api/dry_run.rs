@@ -2,7 +2,7 @@
 
 use domain::input::{InputAudio, InputInfo, InputVideo};
 use domain::plan::{Feed, plan};
-use domain::spec::{OperatorPolicy, Source, Spec, Warning};
+use domain::spec::{OperatorPolicy, PullProtocol, Source, Spec, Warning};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -13,7 +13,9 @@ pub struct DryRun {
     spec: Spec,
     /// What its client should think about.
     warnings: Vec<Warning>,
-    /// What a worker would run, on an input of 720p H.264 and AAC.
+    /// What a worker would run, on an input of 720p H.264 and AAC. RTMP, pushed
+    /// or pulled, comes by standard input; of what FFmpeg fetches itself the
+    /// worker's proxy or relay takes the place of the URL's host.
     ffmpeg: FfmpegCommand,
 }
 
@@ -34,6 +36,7 @@ impl DryRun {
     pub fn of(spec: Spec, policy: &OperatorPolicy) -> Result<Self, shlex::QuoteError> {
         let feed = match &spec.input.source {
             Source::Push { .. } => Feed::FlvPipe,
+            Source::Pull { url } if url.protocol() == PullProtocol::Rtmp => Feed::FlvPipe,
             Source::Pull { url } => Feed::Url {
                 url: url.url().to_string(),
                 http_proxy: None,

@@ -6,7 +6,7 @@ use std::process::Stdio;
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
 use tests::api::{Api, text};
-use tests::machine::{HANGS, Machine, SAMPLE, free_ports, program, until};
+use tests::machine::{HANGS, Machine, SAMPLE, free_ports, on_path, program, until};
 use tests::publisher::Publisher;
 use tokio::process::Command;
 
@@ -40,12 +40,17 @@ async fn what_keeps_it_from_starting_is_one_clear_line() -> anyhow::Result<()> {
     let busy = TcpListener::bind(("127.0.0.1", first))?;
     let ports = format!("{first}-{first}");
     let usual = ["--listen", "127.0.0.1:0"];
-    let cases: [(&[&str], &str); 6] = [
+    let alone = folder.path().join("ffmpeg");
+    std::os::unix::fs::symlink(on_path("ffmpeg")?, &alone)?;
+    let (alone, missing) = (alone.display(), folder.path().join("ffprobe"));
+    let (alone, missing) = (alone.to_string(), format!("{missing:?} not found"));
+    let cases: [(&[&str], &str); 7] = [
         (&["--data", &data, "--listen", &taken], "--listen"),
         (
             &["--data", &data, "--ffmpeg", "/nonexistent/ffmpeg"],
             "/nonexistent/ffmpeg",
         ),
+        (&["--data", &data, "--ffmpeg", &alone], &missing),
         (&["--data", &below_a_file], "--data"),
         (&["--data", &in_use], "another `ezlive up`"),
         (&["--data", &data, "--rtmp-ports", &ports], "--rtmp-ports"),

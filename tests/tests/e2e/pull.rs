@@ -8,7 +8,7 @@ use std::time::Duration;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use tests::api::{Api, text};
-use tests::machine::Machine;
+use tests::machine::{Machine, on_path};
 use tests::player::Player;
 use tests::publisher::Publisher;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -71,6 +71,26 @@ async fn a_channel_pulls_what_another_gives_out() -> anyhow::Result<()> {
     let id = text(&again, "/id")?;
     api.reaches(id, "streaming", PULLED).await?;
     ends_with_its_input(&api, id).await
+}
+
+#[tokio::test]
+async fn a_missing_ffprobe_fails_the_job_at_once() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    for program in ["ffmpeg", "ffprobe"] {
+        std::os::unix::fs::symlink(on_path(program)?, folder.path().join(program))?;
+    }
+    let ffmpeg = folder.path().join("ffmpeg").display().to_string();
+    let allowed = "127.0.0.1/32";
+    let machine = Machine::start(&["--allow-pull-from", allowed, "--ffmpeg", &ffmpeg]).await?;
+    // What was there when it started.
+    std::fs::remove_file(folder.path().join("ffprobe"))?;
+    let api = Api::of(&machine)?;
+    let job = api.create(&pulls("http://127.0.0.1:9999/a.ts")?).await?;
+    let failed = api.reaches(text(&job, "/id")?, "failed", PULLED).await?;
+    assert_eq!(failed["reason"]["code"], "transcoder_failed", "{failed}");
+    let message = text(&failed, "/reason/message")?;
+    assert!(message.contains("ffprobe: No such file"), "{message}");
+    Ok(())
 }
 
 async fn ends_with_its_input(api: &Api, id: &str) -> anyhow::Result<()> {

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::io;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -61,11 +62,19 @@ impl FfmpegInfo {
     }
 }
 
+/// The `ffprobe` that came with this `ffmpeg`, a path or a name in `PATH`.
+pub fn ffprobe_of(ffmpeg: impl AsRef<Path>) -> PathBuf {
+    ffmpeg.as_ref().with_file_name("ffprobe")
+}
+
 /// Why an FFmpeg cannot be used. Each says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum ToolError {
     /// There is no such program.
-    #[error("FFmpeg not found as {0:?}: install it (apt-get install ffmpeg), or name its path")]
+    #[error(
+        "{0:?} not found: install FFmpeg (apt-get install ffmpeg), or name the path of an ffmpeg \
+         with an ffprobe beside it"
+    )]
     NotFound(OsString),
     /// It cannot be executed.
     #[error("{program:?} cannot be executed ({error}): check the file and its permissions")]

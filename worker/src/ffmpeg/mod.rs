@@ -16,7 +16,7 @@ mod supervise;
 
 pub use check::{
     FfmpegInfo, OPTIONAL_ENCODERS, REQUIRED_ENCODERS, Release, ToolError, Version, check, encoders,
-    release,
+    ffprobe_of, release,
 };
 pub use feed::{Feed, FeedClosed};
 pub use process::Exit;

@@ -33,7 +33,7 @@ const EXIT_CANNOT_EXECUTE: i32 = 126;
 pub const EXIT_NOT_FOUND: i32 = 127;
 
 /// Begins every line that the shim writes to standard error.
-pub(super) const PREFIX: &str = "exec-tied: ";
+pub(crate) const PREFIX: &str = "exec-tied: ";
 
 /// How children get tied to this process.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -75,7 +75,13 @@ async fn a_dry_run_shows_the_plan_and_leaves_nothing_behind() {
             .replace(' ', "%20")
             .as_str(),
     );
-    for body in [SAMPLE.to_owned(), pulled] {
+    // The worker pulls RTMP itself, as it takes in what is pushed.
+    let rtmp = SAMPLE.replace("127.0.0.1:1935", "example.com");
+    for (body, input) in [
+        (SAMPLE.to_owned(), "pipe:0"),
+        (rtmp, "pipe:0"),
+        (pulled, "https://example.com/it's%20live.m3u8"),
+    ] {
         let answer = api.post("/jobs?dry_run=true", body).await;
         assert_eq!(answer.status, StatusCode::OK);
         let answer = answer.json();
@@ -84,6 +90,8 @@ async fn a_dry_run_shows_the_plan_and_leaves_nothing_behind() {
         let argv = answer["ffmpeg"]["argv"].as_array().unwrap();
         let words = shlex::split(answer["ffmpeg"]["command"].as_str().unwrap()).unwrap();
         assert_eq!(words[0], "ffmpeg");
+        let at = words.iter().position(|word| word == "-i").unwrap();
+        assert_eq!(words[at + 1], input);
         assert_eq!(serde_json::json!(words[1..]), serde_json::json!(argv));
     }
     assert!(api.queue.take().is_empty());

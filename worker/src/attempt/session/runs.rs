@@ -1,6 +1,5 @@
 //! How FFmpeg begins and ends.
 
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use domain::input::InputInfo;
@@ -14,8 +13,8 @@ use super::pressure::Pressure;
 use super::{Outcome, Pulled, Session, Told};
 use crate::attempt::run::{self, ActiveRun, OutputFault, Pull, RunSetup};
 use crate::attempt::source::{Source, address_policy};
-use crate::ffmpeg::{EndCause, FailureKind, RunEnd};
-use crate::ingest::pull::probe::Probed;
+use crate::ffmpeg::{EndCause, FailureKind, RunEnd, ffprobe_of};
+use crate::ingest::pull::probe::{ProbeError, Probed};
 use crate::ingest::pull::{self, PullError};
 use crate::publisher::Publisher;
 use crate::segmenter::SegmentError;
@@ -134,7 +133,9 @@ impl Session<'_> {
 
     /// Something keeps the input from coming in. Told once, not at each try.
     pub(super) fn in_trouble(&mut self, reason: Reason) -> Option<Outcome> {
-        if reason.code == ReasonCode::InputForbidden {
+        // Of an FFprobe that can't be executed nothing else will come.
+        let is_final = [ReasonCode::InputForbidden, ReasonCode::TranscoderFailed];
+        if is_final.contains(&reason.code) {
             return Some(Outcome::Failed { reason });
         }
         if self.told == Told::Paused {
@@ -166,7 +167,7 @@ impl Session<'_> {
         let (url, policy) = (url.url().clone(), address_policy(&self.member.config));
         let received = self.received.clone();
         let config = &self.member.config;
-        let ffprobe = config.tie.command(beside(&config.ffmpeg));
+        let ffprobe = config.tie.command(ffprobe_of(&config.ffmpeg));
         let limit = self.paced(PROBE);
         let pull = async move {
             let prepared = pull::prepare(&url, &policy, &received).await;
@@ -183,6 +184,9 @@ impl Session<'_> {
             let probed = tokio::select! {
                 probed = pull::probe::probe(ffprobe.into(), &arguments, prepared.http_proxy(), limit) => {
                     probed.map_err(|error| {
+                        if let ProbeError::Program { said } = error {
+                            return Reason::new(ReasonCode::TranscoderFailed, said);
+                        }
                         let text = match prepared.unreached() {
                             Some(why) => format!("the input could not be opened: {why}"),
                             None => prepared.alias().lift(error.text(prepared.secrets())),
@@ -245,11 +249,6 @@ fn input_ended() -> Outcome {
 /// A run that was to end has.
 pub(super) fn note_end(end: &RunEnd) {
     tracing::info!(cause = ?end.cause, "the run is over");
-}
-
-/// The `ffprobe` that came with this `ffmpeg`.
-fn beside(ffmpeg: &str) -> PathBuf {
-    Path::new(ffmpeg).with_file_name("ffprobe")
 }
 
 fn forbidden_input(host: &str) -> Reason {

@@ -14,7 +14,7 @@ use tokio::process::Command;
 use tokio::time::timeout;
 
 use crate::ffmpeg::environment::scrub;
-use crate::ffmpeg::summary;
+use crate::ffmpeg::{shim, summary};
 
 /// FFprobe's answer, bytes: ten streams take a tenth of it.
 const MAX_ANSWER: u64 = 1024 * 1024;
@@ -27,6 +27,12 @@ pub enum ProbeError {
     /// FFprobe could not be started.
     #[error("cannot start ffprobe: {0}")]
     Start(io::Error),
+    /// FFprobe can't be executed, which another try doesn't mend.
+    #[error("{said}")]
+    Program {
+        /// What the shim says.
+        said: String,
+    },
     /// It did not find out in time.
     #[error("the input sent nothing that could be read within {} s", .0.as_secs())]
     TooSlow(Duration),
@@ -122,7 +128,12 @@ pub async fn probe(
         Ok(Ok(status)) if status.success() => read(&answer),
         Ok(Ok(_)) => {
             let complaint = String::from_utf8_lossy(&complaint).trim().to_owned();
-            Err(ProbeError::Unreadable { complaint })
+            Err(match complaint.lines().last() {
+                Some(said) if said.starts_with(shim::PREFIX) => ProbeError::Program {
+                    said: said.to_owned(),
+                },
+                _ => ProbeError::Unreadable { complaint },
+            })
         }
     }
 }
@@ -385,6 +396,18 @@ mod tests {
             panic!("{error:?}")
         };
         assert!(complaint.len() <= MAX_COMPLAINT && complaint.ends_with("the last words"));
+    }
+
+    #[tokio::test]
+    async fn a_missing_ffprobe_is_not_the_input_s_fault() {
+        let mut command = Command::new("sh");
+        let said = "exec-tied: cannot execute ffprobe: No such file or directory (os error 2)";
+        let script = format!("echo {said:?} >&2; exit 127");
+        command.args(["-c", &script]);
+        let error = probe(command, &[], None, Duration::from_secs(5)).await;
+        let error = error.unwrap_err();
+        assert!(matches!(error, ProbeError::Program { .. }), "{error:?}");
+        assert_eq!(error.text(Vec::new()), said);
     }
 
     #[tokio::test]
