@@ -97,8 +97,9 @@ Examples:
 /// For `ezlive publish`.
 pub const PUBLISH: &str = "\
 Waits for the job's ingest address (the API may be away for up to a minute),
-then runs FFmpeg once and ends with its exit code; ending this command ends
-FFmpeg. H.264 and AAC in a file go out as they are, anything else, or all with
+then runs FFmpeg and ends with its exit code; ending this command ends FFmpeg.
+Where the ingest goes away, as when the job moves to another worker, it is
+asked for again, for up to a minute; a file then begins again. H.264 and AAC in a file go out as they are, anything else, or all with
 --size or --fps, is encoded.
 
 Without a file the picture shows the time of day, in digits for people and as

@@ -109,16 +109,11 @@ async fn ffmpeg_gets_the_target_and_its_exit_code_is_ours() {
     let dir = tempfile::tempdir().unwrap();
     fake_program(dir.path(), "ffmpeg", "exit 7");
     let api = api_with_ingest(1935).await;
-    let path = format!(
-        "{}:{}",
-        dir.path().display(),
-        std::env::var("PATH").unwrap()
-    );
     let mut command = ezlive(
         &api.url,
         &["publish", JOB, "--size", "640x360", "--fps", "50"],
     );
-    command.env("PATH", path);
+    command.env("PATH", path_before(dir.path()));
     assert_eq!(end(command).await.code, Some(7));
     let args = std::fs::read_to_string(dir.path().join("args")).unwrap();
     let args: Vec<&str> = args.lines().collect();
@@ -135,6 +130,33 @@ async fn ffmpeg_gets_the_target_and_its_exit_code_is_ours() {
         args.windows(2).any(|pair| pair == ["-f", "flv"]),
         "{args:?}"
     );
+}
+
+/// As when the job's worker is drained: its ingest has gone, and comes again.
+#[tokio::test]
+async fn an_ingest_that_goes_away_is_asked_for_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let program = "printf 'out_time_us=2000000\nprogress=continue\n'\n\
+        if [ -e \"$0.ran\" ]; then exit 0; fi\n\
+        touch \"$0.ran\"; exit 1";
+    fake_program(dir.path(), "ffmpeg", program);
+    let api = api_with_ingest(1935).await;
+    let mut command = ezlive(&api.url, &["publish", JOB]);
+    command.env("PATH", path_before(dir.path()));
+    let ended = end(command).await;
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("asking for it again"),
+        "{}",
+        ended.stderr
+    );
+    let began = ended.stderr.matches("publishing to").count();
+    assert_eq!(began, 2, "{}", ended.stderr);
+}
+
+fn path_before(folder: &std::path::Path) -> String {
+    let path = std::env::var("PATH").unwrap();
+    format!("{}:{path}", folder.display())
 }
 
 #[tokio::test]

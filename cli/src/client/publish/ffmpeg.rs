@@ -3,7 +3,7 @@
 //! happens.
 
 use std::os::unix::process::ExitStatusExt;
-use std::process::{ExitCode, ExitStatus, Stdio};
+use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,8 +20,15 @@ use worker::ffmpeg::shim::{self, Tie};
 /// How long FFmpeg may take to say goodbye to the server.
 const GRACE: Duration = Duration::from_secs(3);
 
-/// Pushes `source` to `target` and gives FFmpeg's own exit code. `secret` is
-/// taken out of all that FFmpeg says.
+/// How a push ended.
+pub struct End {
+    /// FFmpeg's own exit code.
+    pub code: u8,
+    /// Whether it had sent anything.
+    pub got_through: bool,
+}
+
+/// Pushes `source` to `target`. `secret` is taken out of all that FFmpeg says.
 ///
 /// # Errors
 /// [`Failure::Local`] where FFmpeg can't be started,
@@ -31,7 +38,7 @@ pub async fn run(
     source: &[String],
     target: &str,
     secret: &str,
-) -> Result<ExitCode, Failure> {
+) -> Result<End, Failure> {
     let mut child = spawn(source, target)?;
     let live = Arc::new(output.live_line());
     let messages = child.stderr.take().map(|pipe| {
@@ -55,9 +62,14 @@ pub async fn run(
         }
     };
     // Its last words come before ours.
-    for task in messages.into_iter().chain(progress) {
-        let _ = task.await;
+    if let Some(messages) = messages {
+        let _ = messages.await;
     }
+    let got_through = match progress {
+        Some(progress) => progress.await.unwrap_or_default(),
+        None => false,
+    };
+    let ended = ended.map(|code| End { code, got_through });
     ended
 }
 
@@ -99,16 +111,14 @@ async fn end(child: &mut Child) {
     }
 }
 
-fn exit_code(status: ExitStatus) -> Result<ExitCode, Failure> {
+fn exit_code(status: ExitStatus) -> Result<u8, Failure> {
     match (status.code(), status.signal()) {
         (Some(shim::EXIT_NOT_FOUND), _) => Err(Failure::Local {
             what: "can't run ffmpeg".to_owned(),
             remedy: "Install FFmpeg: apt install ffmpeg".to_owned(),
         }),
-        (Some(code), _) => Ok(ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX))),
-        (None, signal) => Ok(ExitCode::from(
-            u8::try_from(128 + signal.unwrap_or_default()).unwrap_or(u8::MAX),
-        )),
+        (Some(code), _) => Ok(u8::try_from(code).unwrap_or(u8::MAX)),
+        (None, signal) => Ok(u8::try_from(128 + signal.unwrap_or_default()).unwrap_or(u8::MAX)),
     }
 }
 
@@ -135,8 +145,8 @@ fn redact(line: &str, secret: &str) -> String {
 }
 
 /// Shows FFmpeg's `-progress`: blocks of `key=value` lines that end with the
-/// key `progress`.
-async fn show_progress(pipe: impl AsyncRead + Unpin, live: Arc<LiveLine>) {
+/// key `progress`. Whether any time has been sent.
+async fn show_progress(pipe: impl AsyncRead + Unpin, live: Arc<LiveLine>) -> bool {
     let mut lines = BufReader::new(pipe).lines();
     let (mut time, mut fps, mut bitrate, mut speed) =
         (0.0, String::new(), String::new(), String::new());
@@ -159,6 +169,7 @@ async fn show_progress(pipe: impl AsyncRead + Unpin, live: Arc<LiveLine>) {
             _ => {}
         }
     }
+    time > 0.0
 }
 
 #[cfg(test)]

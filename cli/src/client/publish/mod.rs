@@ -20,6 +20,11 @@ use crate::test_picture::{FrameRate, Size};
 
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
+/// For so long after it last got something through it tries again: longer than
+/// a job takes to another worker, or `ezlive up` to start again.
+const GIVE_UP: Duration = Duration::from_secs(60);
+const RETRY_PAUSE: Duration = Duration::from_secs(1);
+
 /// A worker that listens says so with its first report in that state, one
 /// that pulls never does.
 const LOOKS_TO_BE_SURE: u32 = 6;
@@ -46,7 +51,8 @@ pub struct PublishArgs {
     timeout: u64,
 }
 
-/// Pushes until the source ends, FFmpeg fails, or a signal comes.
+/// Pushes until the source or the job ends, or a signal comes. An ingest that
+/// goes away, as when the job's worker is drained or dies, is asked for again.
 ///
 /// # Errors
 /// [`Failure::Job`] where the job has no use for a push,
@@ -60,19 +66,40 @@ pub async fn run(
     let prepared = async {
         let source = source::arguments(args).await?;
         let id = resolve::job(api, &args.job).await?;
-        let ingest = wait_for_ingest(api, output, &id, Duration::from_secs(args.timeout)).await?;
-        Ok::<_, Failure>((source, ingest))
+        Ok((source, id))
     };
-    let (source, ingest) = tokio::select! {
-        prepared = prepared => prepared?,
-        signal = signals::next() => return Err(Failure::Interrupted(signal?)),
-    };
-    let target = target_url(&ingest)?;
-    output.note(&format!(
-        "publishing to {}; Ctrl-C ends it",
-        output::clean(&ingest.url)
-    ));
-    ffmpeg::run(output, &source, &target, &ingest.stream_key).await
+    let (source, id) = unless_signalled(prepared).await?;
+    let timeout = Duration::from_secs(args.timeout);
+    let mut got_through = None;
+    loop {
+        let ingest = unless_signalled(wait_for_ingest(api, output, &id, timeout)).await?;
+        let target = target_url(&ingest)?;
+        output.note(&format!(
+            "publishing to {}; Ctrl-C ends it",
+            output::clean(&ingest.url)
+        ));
+        let end = ffmpeg::run(output, &source, &target, &ingest.stream_key).await?;
+        if end.got_through {
+            got_through = Some(Instant::now());
+        }
+        let may_retry = got_through.is_some_and(|at| at.elapsed() < GIVE_UP);
+        if end.code == 0 || !may_retry {
+            return Ok(ExitCode::from(end.code));
+        }
+        output.note("the ingest has gone; asking for it again");
+        unless_signalled(async {
+            tokio::time::sleep(RETRY_PAUSE).await;
+            Ok(())
+        })
+        .await?;
+    }
+}
+
+async fn unless_signalled<T>(done: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    tokio::select! {
+        done = done => done,
+        signal = signals::next() => Err(Failure::Interrupted(signal?)),
+    }
 }
 
 /// Waits until a worker listens for this job.
