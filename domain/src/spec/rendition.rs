@@ -4,8 +4,8 @@
 use super::bitrate::written;
 use super::limits::{
     AUDIO_BITRATE, BUF_SIZE, DEFAULT_AUDIO_BITRATE, DEFAULT_SAMPLE_RATE, DEFAULT_THREADS,
-    FRAMERATE, GOP, MAX_BITRATE, MAX_HEIGHT, MAX_WIDTH, MAX_WORD, MONO_BITRATE, THREADS,
-    VIDEO_BITRATE,
+    FRAMERATE, GOP, MAX_BITRATE, MAX_HEIGHT, MAX_WIDTH, MAX_WORD, MONO_BITRATE, SVT_AV1_BUFFER,
+    SVT_AV1_MAX_BITRATE, THREADS, VIDEO_BITRATE,
 };
 use super::node::Node;
 use super::report::{Report, shown};
@@ -65,7 +65,7 @@ pub(super) struct VideoDraft<'a> {
     codec: Option<VideoCodec>,
     pub(super) framerate: Option<Option<f64>>,
     size: Option<(u32, u32)>,
-    rates: Option<(u32, u32, u32)>,
+    rates: Option<Rates>,
     preset: Option<String>,
     crf: Option<Option<u32>>,
     threads: Option<u32>,
@@ -91,7 +91,8 @@ impl<'a> VideoDraft<'a> {
             codec,
             framerate: read_framerate(&section, report),
             size,
-            rates: read_rates(&section, report),
+            rates: read_rates(&section, report)
+                .and_then(|rates| suit_encoder(&section, rates, codec?, crf?, report)),
             preset: codec.and_then(|codec| read_preset(&section, codec, report)),
             crf,
             threads: section
@@ -105,22 +106,33 @@ impl<'a> VideoDraft<'a> {
     /// The rendition, if nothing was wrong with it.
     pub(super) fn finish(self, gop: Seconds) -> Option<VideoOutput> {
         let (width, height) = self.size?;
-        let (bitrate, max_bitrate, buf_size) = self.rates?;
+        let rates = self.rates?;
         Some(VideoOutput {
             label: self.label.text()?,
             codec: self.codec?,
             framerate: self.framerate?,
             width,
             height,
-            bitrate,
-            max_bitrate,
-            buf_size,
+            bitrate: rates.mean,
+            max_bitrate: rates.max,
+            buf_size: rates.buffer,
             preset: self.preset?,
             crf: self.crf?,
             threads: self.threads?,
             gop_size: gop,
         })
     }
+}
+
+/// What a video encoder may put out.
+#[derive(Debug, Clone, Copy)]
+struct Rates {
+    /// bit/s.
+    mean: u32,
+    /// bit/s.
+    max: u32,
+    /// bit.
+    buffer: u32,
 }
 
 /// An audio rendition while it is read; `None` where a fault was reported.
@@ -211,7 +223,7 @@ fn read_framerate(section: &Section<'_>, report: &mut Report) -> Option<Option<f
 /// Mean bitrate, maximum and buffer. Defaults are those of a live encoder
 /// whose peaks are to stay within what a playlist declares (Apple's HLS
 /// authoring specification, 1.29 and 1.30: within 10 %): 1.1 and 2 times.
-fn read_rates(section: &Section<'_>, report: &mut Report) -> Option<(u32, u32, u32)> {
+fn read_rates(section: &Section<'_>, report: &mut Report) -> Option<Rates> {
     let read = section.bitrate("Bitrate", VIDEO_BITRATE, report);
     let bitrate = section.require("Bitrate", read, report);
     let max = section.bitrate("Max_bitrate", MAX_BITRATE, report);
@@ -222,7 +234,52 @@ fn read_rates(section: &Section<'_>, report: &mut Report) -> Option<(u32, u32, u
         let detail = format!("must not be less than the bitrate, {}", written(bitrate));
         section.fault::<()>("Max_bitrate", report, detail);
     }
-    Some((bitrate, max?, buffer?))
+    Some(Rates {
+        mean: bitrate,
+        max: max?,
+        buffer: buffer?,
+    })
+}
+
+/// The rates, where the encoder takes them. SVT-AV1 doesn't start with a
+/// maximum that is too high for it, or a buffer that is too short or too long.
+/// It has a maximum only beside a quality, and FFmpeg tells it the buffer's
+/// length at the rate that it has.
+fn suit_encoder(
+    section: &Section<'_>,
+    mut rates: Rates,
+    codec: VideoCodec,
+    crf: Option<u32>,
+    report: &mut Report,
+) -> Option<Rates> {
+    if codec != VideoCodec::Av1 {
+        return Some(rates);
+    }
+    let mut rate = rates.mean;
+    if crf.is_some() {
+        if section.value("Max_bitrate").is_none() {
+            rates.max = rates.max.min(SVT_AV1_MAX_BITRATE);
+        }
+        if rates.max > SVT_AV1_MAX_BITRATE {
+            let most = written(SVT_AV1_MAX_BITRATE);
+            let detail = format!("must be at most {most} for this encoder with Crf");
+            return section.fault("Max_bitrate", report, detail).good();
+        }
+        rate = rates.max;
+    }
+    // Truncated, as FFmpeg does.
+    let millis = u64::from(rates.buffer) * 1000 / u64::from(rate);
+    if !u32::try_from(millis).is_ok_and(|millis| SVT_AV1_BUFFER.contains(&millis)) {
+        let detail = format!(
+            "must be from {} to {} seconds of {} for this encoder, not {}",
+            f64::from(*SVT_AV1_BUFFER.start()) / 1000.0,
+            f64::from(*SVT_AV1_BUFFER.end()) / 1000.0,
+            written(rate),
+            written(rates.buffer)
+        );
+        return section.fault("Buf_size", report, detail).good();
+    }
+    Some(rates)
 }
 
 /// By name, for SVT-AV1 also as a number.

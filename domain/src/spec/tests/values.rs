@@ -228,3 +228,44 @@ fn presets_are_those_of_the_encoder() {
     );
     assert!(detail.contains("libsvtav1"), "{detail}");
 }
+
+#[test]
+fn svt_av1_starts_with_what_is_accepted() {
+    let av1 = |crf: Value, bitrate: &str, max: Value, buffer: Value| {
+        let mut body = with(&format!("{VIDEO}/Codec"), json!("av1"));
+        let video = &mut body["Output"]["Video_outputs"][0];
+        video["Preset"] = json!(12);
+        video["Crf"] = crf;
+        video["Bitrate"] = json!(bitrate);
+        video["Max_bitrate"] = max;
+        video["Buf_size"] = buffer;
+        body
+    };
+    let none = Value::Null;
+    // 20 ms to 10 s of the mean; of the maximum beside a quality.
+    for (crf, bitrate, max, buffer) in [
+        (none.clone(), "365k", none.clone(), json!("3651k")),
+        (none.clone(), "365k", none.clone(), json!("10M")),
+        (none.clone(), "5M", none.clone(), json!("99k")),
+        (json!(30), "5M", json!("6M"), json!("119k")),
+        (json!(30), "500k", json!("600k"), json!("6001k")),
+    ] {
+        let body = av1(crf, bitrate, max, buffer);
+        let detail = fault_at(&format!("{VIDEO}/Buf_size"), &body);
+        assert!(detail.contains("0.02 to 10 seconds"), "{detail}");
+    }
+    let body = av1(json!(30), "10M", json!("150M"), none.clone());
+    let detail = fault_at(&format!("{VIDEO}/Max_bitrate"), &body);
+    assert!(detail.contains("100M"), "{detail}");
+    for (crf, bitrate, max, buffer) in [
+        (none.clone(), "365k", none.clone(), json!("3650k")),
+        (none.clone(), "5M", none.clone(), json!("100k")),
+        (none.clone(), "50M", json!("150M"), none.clone()),
+        (json!(30), "5M", json!("6M"), json!("120k")),
+        (json!(30), "100M", none.clone(), none),
+    ] {
+        let spec = parse(&av1(crf.clone(), bitrate, max, buffer)).unwrap();
+        let most = spec.output.video_outputs[0].max_bitrate;
+        assert!(crf.is_null() || most <= 100_000_000, "{most}");
+    }
+}
