@@ -57,7 +57,7 @@ pub(super) const SVT_AV1_MAX_BITRATE: u32 = 100_000_000;
 pub(super) const SVT_AV1_BUFFER: RangeInclusive<u32> = 20..=10_000;
 /// The media of one fragment, bytes: a worker holds the fragment in memory
 /// until it is whole.
-pub(super) const FRAGMENT_BYTES: u32 = 64 << 20;
+pub const FRAGMENT_BYTES: u32 = 64 << 20;
 /// Audio bitrates, bit/s.
 pub(super) const AUDIO_BITRATE: RangeInclusive<u32> = 16_000..=512_000;
 /// AAC holds at most 6144 bit per channel and frame of 1024 samples

@@ -35,6 +35,7 @@ use utoipa::{PartialSchema, ToSchema};
 
 pub use address::{NetworkError, OperatorPolicy, is_forbidden_address};
 pub use fault::{Fault, Faults, Warning};
+pub use limits::FRAGMENT_BYTES;
 pub use pull_url::{PullProtocol, PullUrl};
 pub use push_url::PushUrl;
 pub use rate::{FrameRate, Length};

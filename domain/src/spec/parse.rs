@@ -191,6 +191,11 @@ fn read_output(
     agree::settle_labels(&mut videos, &mut audios, report);
     let gop = agree::settle_gop(&videos, segment, report);
     let fragment = read_fragment(section, segment, gop, low_latency, report);
+    if let (Some(gop), Some(fragment)) = (gop, fragment) {
+        for video in &videos {
+            video.check_fragments(fragment.min(gop), report);
+        }
+    }
 
     let video_outputs: Option<Vec<_>> = videos.into_iter().map(|v| v.finish(gop?)).collect();
     let audio_outputs: Option<Vec<_>> = audios.into_iter().map(AudioDraft::finish).collect();

@@ -4,8 +4,8 @@
 use super::bitrate::written;
 use super::limits::{
     AUDIO_BITRATE, BUF_SIZE, DEFAULT_AUDIO_BITRATE, DEFAULT_SAMPLE_RATE, DEFAULT_THREADS,
-    FRAMERATE, GOP, MAX_BITRATE, MAX_HEIGHT, MAX_WIDTH, MAX_WORD, MONO_BITRATE, SVT_AV1_BUFFER,
-    SVT_AV1_MAX_BITRATE, THREADS, VIDEO_BITRATE,
+    FRAGMENT_BYTES, FRAMERATE, GOP, MAX_BITRATE, MAX_HEIGHT, MAX_WIDTH, MAX_WORD, MONO_BITRATE,
+    SVT_AV1_BUFFER, SVT_AV1_MAX_BITRATE, THREADS, VIDEO_BITRATE,
 };
 use super::node::Node;
 use super::report::{Report, shown};
@@ -101,6 +101,30 @@ impl<'a> VideoDraft<'a> {
             gop: section.seconds("Gop_size", GOP, report),
             section,
         })
+    }
+
+    /// Reports fragments of this length that may come out larger than a worker
+    /// takes them: as much as the maximum and a full buffer allow.
+    pub(super) fn check_fragments(&self, length: Seconds, report: &mut Report) {
+        let Some(rates) = self.rates else { return };
+        let bits = u64::from(rates.max) * u64::from(length.millis) / 1000 + u64::from(rates.buffer);
+        let bytes = bits / 8;
+        if bytes <= u64::from(FRAGMENT_BYTES) {
+            return;
+        }
+        let detail = format!(
+            "a maximum of {} and a buffer of {} make fragments of {} seconds of up to {} MB, and \
+             {} MB is the most: choose a shorter Gop_size or Fragment_duration, or less",
+            written(rates.max),
+            written(rates.buffer),
+            length.as_f64(),
+            bytes / 1_000_000,
+            FRAGMENT_BYTES / 1_000_000
+        );
+        let written = |key: &&str| self.section.value(key).is_some();
+        let key = ["Max_bitrate", "Bitrate"].into_iter().find(written);
+        self.section
+            .fault::<()>(key.unwrap_or("Bitrate"), report, detail);
     }
 
     /// The rendition, if nothing was wrong with it.

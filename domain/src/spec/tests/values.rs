@@ -269,3 +269,31 @@ fn svt_av1_starts_with_what_is_accepted() {
         assert!(crf.is_null() || most <= 100_000_000, "{most}");
     }
 }
+
+#[test]
+fn fragments_are_no_larger_than_a_worker_takes_them() {
+    let long = |bitrate: &str, low_latency: bool| {
+        let mut body = sample();
+        body["Output"]["Segment_duration"] = json!(10);
+        body["Output"]["Low_latency_mode"] = json!(low_latency);
+        for video in body["Output"]["Video_outputs"].as_array_mut().unwrap() {
+            video["Gop_size"] = json!(10);
+        }
+        let video = &mut body["Output"]["Video_outputs"][0];
+        video["Bitrate"] = json!(bitrate);
+        video.as_object_mut().unwrap().remove("Max_bitrate");
+        video.as_object_mut().unwrap().remove("Buf_size");
+        body
+    };
+    let detail = fault_at(&format!("{VIDEO}/Bitrate"), &long("60M", false));
+    assert!(
+        detail.contains("97 MB") && detail.contains("67 MB"),
+        "{detail}"
+    );
+    parse(&long("40M", false)).unwrap();
+    // In parts of 0.4 s.
+    parse(&long("60M", true)).unwrap();
+    let mut body = long("40M", false);
+    body["Output"]["Video_outputs"][0]["Max_bitrate"] = json!("80M");
+    fault_at(&format!("{VIDEO}/Max_bitrate"), &body);
+}
