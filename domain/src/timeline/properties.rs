@@ -121,6 +121,8 @@ struct ParsedMpd {
     uris: BTreeSet<String>,
     /// `mediaPresentationDuration`.
     end: Option<f64>,
+    /// `maxSegmentDuration`.
+    longest: f64,
     periods: Vec<ParsedPeriod>,
 }
 
@@ -151,7 +153,10 @@ fn parse_mpd(mpd: &str) -> ParsedMpd {
         match reader.read_event().unwrap() {
             Event::Eof => return out,
             Event::Start(e) | Event::Empty(e) => match e.name().as_ref() {
-                "MPD" => out.end = attribute(&e, "mediaPresentationDuration").map(seconds),
+                "MPD" => {
+                    out.end = attribute(&e, "mediaPresentationDuration").map(seconds);
+                    out.longest = attribute(&e, "maxSegmentDuration").map(seconds).unwrap();
+                }
                 "Period" => {
                     if let Some(start) = attribute(&e, "start") {
                         let start = seconds(start);
@@ -182,6 +187,7 @@ fn parse_mpd(mpd: &str) -> ParsedMpd {
                         number += 1;
                     }
                     let ticks = |key| attribute(&e, key).unwrap().parse::<u64>().unwrap();
+                    assert!(ticks("d") as f64 / scale <= out.longest, "{mpd}");
                     let end = (ticks("t") + ticks("d") * (more + 1)) as f64 / scale;
                     let period = out.periods.last_mut().unwrap();
                     *period.media_ends.last_mut().unwrap() = period.start + end;
