@@ -227,11 +227,6 @@ impl Timeline {
         self.deleted
     }
 
-    /// How the channel is presented.
-    pub fn presentation(&self) -> Presentation {
-        self.presentation
-    }
-
     /// The media sequence number that the next segment gets.
     pub fn next_sequence(&self) -> u64 {
         self.next_sequence
@@ -240,12 +235,6 @@ impl Timeline {
     /// `EXT-X-MEDIA-SEQUENCE`: the number of the first segment in the window.
     pub fn media_sequence(&self) -> u64 {
         self.first_sequence().unwrap_or(self.next_sequence)
-    }
-
-    /// `EXT-X-DISCONTINUITY-SEQUENCE`: how many discontinuities have left the
-    /// window.
-    pub fn discontinuity_sequence(&self) -> u64 {
-        self.discontinuity_sequence
     }
 
     /// Whether any playlist has been due yet: before the first segment of a

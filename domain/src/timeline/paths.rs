@@ -46,23 +46,4 @@ impl Timeline {
             .map(|run| run.paths(retired.object).collect())
             .unwrap_or_default()
     }
-
-    /// Every segment and init that the playlists name.
-    pub fn named_paths(&self) -> Vec<String> {
-        let mut paths = Vec::new();
-        for run in &self.runs {
-            let mut segments = self
-                .window
-                .iter()
-                .filter(|segment| segment.run == run.id)
-                .peekable();
-            if segments.peek().is_some() {
-                paths.extend(run.paths(RetiredObject::Inits));
-            }
-            for segment in segments {
-                paths.extend(run.paths(RetiredObject::Segment(segment.sequence)));
-            }
-        }
-        paths
-    }
 }

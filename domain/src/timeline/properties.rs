@@ -199,6 +199,25 @@ fn parse_mpd(mpd: &str) -> ParsedMpd {
     }
 }
 
+/// The objects of the segments in the window.
+fn named(timeline: &Timeline) -> BTreeSet<String> {
+    let objects = timeline.window.iter().flat_map(|segment| {
+        let of = |object| Retired {
+            run: segment.run,
+            object,
+            keep_us: 0,
+            left: None,
+        };
+        [
+            of(RetiredObject::Inits),
+            of(RetiredObject::Segment(segment.sequence)),
+        ]
+    });
+    objects
+        .flat_map(|object| timeline.retired_paths(&object))
+        .collect()
+}
+
 impl World {
     fn new() -> Self {
         Self {
@@ -280,7 +299,7 @@ impl World {
         };
         let spans = renditions.iter().map(span).collect();
         let before = self.timeline.clone();
-        let target = self.timeline.presentation().target_duration;
+        let target = self.timeline.presentation.target_duration;
         match self.timeline.append(id, spans, self.now) {
             Ok(sequence) => {
                 assert_eq!(sequence, before.next_sequence());
@@ -353,7 +372,7 @@ impl World {
             "serde round trip"
         );
 
-        let named: BTreeSet<String> = self.timeline.named_paths().into_iter().collect();
+        let named = named(&self.timeline);
         for uri in self
             .timeline
             .retired
@@ -445,7 +464,7 @@ impl World {
                     us.min().unwrap()
                 })
                 .sum();
-            let target_us = u64::from(self.timeline.presentation().target_duration) * 1_000_000;
+            let target_us = u64::from(self.timeline.presentation.target_duration) * 1_000_000;
             assert!(left >= 3 * target_us, "only {left} µs left");
         }
     }

@@ -49,7 +49,7 @@ fn the_window_slid_past_a_discontinuity() {
     fill(&mut timeline, run, 0..2);
     let run = begin(&mut timeline, 2, 21, ladder());
     fill(&mut timeline, run, 0..5);
-    assert_eq!(timeline.discontinuity_sequence(), 1);
+    assert_eq!(timeline.discontinuity_sequence, 1);
     insta::assert_snapshot!(playlists(&timeline));
 }
 
@@ -96,7 +96,7 @@ fn reopened_with_an_empty_window() {
     fill(&mut timeline, run, 0..2);
     timeline.end(at(9));
     timeline.claim(2, at(100)).unwrap();
-    timeline.open(timeline.presentation(), at(100));
+    timeline.open(timeline.presentation, at(100));
     insta::assert_snapshot!(playlists(&timeline));
 }
 
