@@ -11,6 +11,7 @@ use super::node::Node;
 use super::report::{Report, shown};
 use super::section::{Read, Section, one_of};
 use super::{AudioCodec, AudioOutput, Seconds, VideoCodec, VideoOutput};
+use crate::timeline::{RESERVED_LABELS, is_reserved};
 
 const VIDEO: &[&str] = &[
     "Label",
@@ -38,9 +39,6 @@ const VIDEO_CODECS: [(&str, VideoCodec); 9] = [
     ("libsvtav1", VideoCodec::Av1),
     ("svtav1", VideoCodec::Av1),
 ];
-/// Names of the playlists and of the timeline beside them.
-const RESERVED_LABELS: [&str; 3] = ["master", "manifest", "timeline"];
-
 /// A label while it is looked for: as written, or to be derived.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Label {
@@ -353,7 +351,7 @@ fn read_label(section: &Section<'_>, derived: Option<String>, report: &mut Repor
         .all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b));
     let fault = if text.is_empty() || !is_word || text.starts_with('-') {
         "must be letters, digits, '_' and '-', not beginning with '-'".to_owned()
-    } else if RESERVED_LABELS.iter().any(|r| r.eq_ignore_ascii_case(text)) {
+    } else if is_reserved(text) {
         format!(
             "must not be {}: those files exist beside it",
             one_of(&RESERVED_LABELS)

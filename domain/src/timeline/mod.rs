@@ -35,7 +35,7 @@ use crate::ids::JobId;
 use crate::spec::Output;
 
 pub use claim::{Claim, ClaimError};
-pub use paths::{MPD, MULTIVARIANT, TIMELINE, media_playlist_name};
+pub use paths::{MPD, MULTIVARIANT, RESERVED_LABELS, TIMELINE, is_reserved, media_playlist_name};
 pub use run::{Bandwidth, Media, NewRun, Rendition, RunError, RunId};
 pub use stamp::Stamp;
 pub use window::{AppendError, Retired, RetiredObject, Span};
