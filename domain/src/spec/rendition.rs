@@ -119,10 +119,11 @@ impl<'a> VideoDraft<'a> {
             bytes / 1_000_000,
             FRAGMENT_BYTES / 1_000_000
         );
-        let written = |key: &&str| self.section.value(key).is_some();
-        let key = ["Max_bitrate", "Bitrate"].into_iter().find(written);
-        self.section
-            .fault::<()>(key.unwrap_or("Bitrate"), report, detail);
+        let key = match self.section.value("Max_bitrate") {
+            Some(_) => "Max_bitrate",
+            None => "Bitrate",
+        };
+        self.section.fault::<()>(key, report, detail);
     }
 
     /// The rendition, if nothing was wrong with it.
