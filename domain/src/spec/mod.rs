@@ -126,7 +126,9 @@ pub struct Output {
     pub fragment_duration: Seconds,
     /// Encode for least delay.
     pub low_latency_mode: bool,
-    /// The DVR window: how far back a player may seek, in seconds.
+    /// The DVR window: how far back a player may seek, in seconds. Playlists
+    /// list all of it and are written anew with every segment: where they come
+    /// to more than 1 MB a second, a warning says so.
     pub time_shift_buffer_depth: u32,
     /// Another output store than the operator's default.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -5,6 +5,11 @@ use super::fault::Warning;
 use super::rate::FrameRate;
 use super::weight::WorkerSize;
 use super::{Output, PullProtocol, Source, Spec, VideoCodec, VideoOutput};
+use crate::timeline::LISTED_BYTES;
+
+/// What a job may write of playlists in a second unwarned, bytes: as much as a
+/// ladder of 8 Mbit/s does of media.
+const LISTS_UNWARNED: u64 = 1_000_000;
 
 impl Spec {
     /// What the client should think about; never a reason to refuse the job.
@@ -13,6 +18,7 @@ impl Spec {
         let mut warnings = Vec::new();
         warn_of_input(&self.input.source, &mut warnings);
         warn_of_packaging(output, &mut warnings);
+        warn_of_window(output, &mut warnings);
         for (index, video) in output.video_outputs.iter().enumerate() {
             let mut warn = |key: &str, detail: String| {
                 warnings.push(Warning {
@@ -92,6 +98,29 @@ fn warn_of_packaging(output: &Output, warnings: &mut Vec<Warning>) {
             "longer than a GOP: a fragment ends at each key frame, so fragments are one GOP long",
         );
     }
+}
+
+/// All playlists are written anew with every segment, so their cost grows with
+/// the window and with the square of its segments' number.
+fn warn_of_window(output: &Output, warnings: &mut Vec<Warning>) {
+    let millis = u64::from(output.segment_duration.millis);
+    let segments = u64::from(output.time_shift_buffer_depth) * 1000 / millis;
+    let renditions = output.video_outputs.len() + output.audio_outputs.len();
+    let bytes = segments * renditions as u64 * LISTED_BYTES;
+    let each_second = bytes * 1000 / millis;
+    if each_second <= LISTS_UNWARNED {
+        return;
+    }
+    warnings.push(Warning {
+        pointer: "/output/time_shift_buffer_depth".to_owned(),
+        detail: format!(
+            "{segments} segments of {renditions} renditions: playlists, manifest and timeline.json \
+             are {:.1} MB together and written anew with every segment, {:.1} MB a second; choose \
+             longer segments (of twice the length: a quarter), a shorter window or fewer renditions",
+            bytes as f64 / 1e6,
+            each_second as f64 / 1e6
+        ),
+    });
 }
 
 fn warn_of_rates(video: &VideoOutput, warn: &mut dyn FnMut(&str, String)) {

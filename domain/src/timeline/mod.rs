@@ -51,6 +51,11 @@ pub fn target_duration(segment: Duration) -> u32 {
     u32::try_from(seconds).unwrap_or(u32::MAX)
 }
 
+/// What a segment of one rendition takes in its playlist, the MPD and
+/// `timeline.json` together, bytes, about. All of them are written again with
+/// every segment.
+pub const LISTED_BYTES: u64 = 150;
+
 /// How a channel is presented; fixed while its playlists are open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Presentation {

@@ -279,3 +279,19 @@ fn a_corrupt_timeline_is_told_from_a_sound_one() {
         );
     }
 }
+
+#[test]
+fn a_listed_segment_takes_about_as_much_as_is_said() {
+    let mut timeline = fresh();
+    timeline.presentation.dvr_window = 14_400;
+    let run = begin(&mut timeline, 1, 0, ladder());
+    fill(&mut timeline, run, 0..3_600);
+    let playlists: usize = timeline
+        .labels()
+        .map(|label| timeline.media_playlist(label).unwrap().len())
+        .sum();
+    let all = playlists + timeline.mpd().len() + timeline.to_json().unwrap().len();
+    let each = all as f64 / 3_600.0 / 3.0;
+    let off = each / LISTED_BYTES as f64;
+    assert!((0.75..1.33).contains(&off), "{each} bytes");
+}
