@@ -91,6 +91,8 @@ type Finishing = BoxFuture<'static, RunEnd>;
 /// What happened.
 enum Wake {
     Orders,
+    /// The beat has broken: no orders come any more.
+    Beatless,
     Leaving,
     Published,
     PublisherEnded(PublisherEnd),
@@ -249,7 +251,7 @@ impl<'a> Session<'a> {
                 && Instant::now() >= self.hold_until;
             let wake = tokio::select! {
                 biased;
-                Ok(()) = self.orders.changed() => Wake::Orders,
+                wake = ordered(&mut self.orders) => wake,
                 () = leaving.cancelled() => Wake::Leaving,
                 end = publisher.outcome() => Wake::PublisherEnded(end),
                 Ok(()) = status.changed() => Wake::Published,
@@ -265,6 +267,8 @@ impl<'a> Session<'a> {
             self.pulse.moved();
             let done = match wake {
                 Wake::Orders => self.take_orders(source),
+                // Without a beat nobody keeps the booking.
+                Wake::Beatless => Some(Outcome::Gone),
                 Wake::Leaving => Some(Self::leave()),
                 Wake::PublisherEnded(end) => Some(Self::publisher_ended(end)),
                 Wake::Published => {
@@ -324,6 +328,14 @@ impl Source {
     }
 }
 
+/// New orders, or that there will be none.
+async fn ordered(orders: &mut watch::Receiver<Orders>) -> Wake {
+    match orders.changed().await {
+        Ok(()) => Wake::Orders,
+        Err(_) => Wake::Beatless,
+    }
+}
+
 /// Hands waiting FLV to FFmpeg; for ever where there is none.
 async fn write(run: Option<&ActiveRun>, waiting: Option<&Bytes>) {
     match (run, waiting) {
@@ -352,5 +364,27 @@ async fn pending_or<T>(future: Option<&mut BoxFuture<'static, T>>) -> T {
     match future {
         Some(future) => future.await,
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::protocol::Assignment;
+
+    use super::*;
+    use crate::attempt::drain::Departure;
+
+    #[tokio::test]
+    async fn a_broken_beat_is_seen_after_its_last_orders() {
+        let (sender, mut orders) = watch::channel(Orders {
+            assignment: Assignment::Run,
+            stream_key: StreamKey::generate(),
+            departure: Departure::Stay,
+        });
+        sender.send_modify(|orders| orders.assignment = Assignment::Stop);
+        drop(sender);
+        assert!(matches!(ordered(&mut orders).await, Wake::Orders));
+        assert_eq!(orders.borrow().assignment, Assignment::Stop);
+        assert!(matches!(ordered(&mut orders).await, Wake::Beatless));
     }
 }
