@@ -5,7 +5,6 @@ use std::collections::VecDeque;
 use aws::media::{Init, SegmentTrack};
 use domain::spec::Output;
 use domain::timeline::NewRun;
-use tokio::sync::oneshot;
 
 /// How long a store may be away without costing a segment, in milliseconds.
 const HOLDS_MS: u64 = 60_000;
@@ -50,8 +49,6 @@ pub enum Item {
     Run(NewRun, Vec<Init>),
     /// A segment of it.
     Segment(Vec<SegmentTrack>),
-    /// Tell that all before is done.
-    Flush(oneshot::Sender<()>),
     /// End the playlists, and be done.
     End,
     /// Leave the playlists open, and be done.
@@ -172,6 +169,15 @@ mod tests {
         }])
     }
 
+    fn run(number: u32) -> Item {
+        let run = NewRun {
+            number,
+            start: jiff::Timestamp::UNIX_EPOCH,
+            renditions: Vec::new(),
+        };
+        Item::Run(run, Vec::new())
+    }
+
     fn starts(buffer: &mut Buffer) -> Vec<u64> {
         let start = |item| match item {
             Item::Segment(tracks) => Some(tracks[0].start),
@@ -220,17 +226,15 @@ mod tests {
             segments: 1,
             bytes: 100,
         });
-        let (done, mut flushed) = oneshot::channel();
         buffer.push(segment(0, 10));
-        buffer.push(Item::Flush(done));
+        buffer.push(run(2));
         buffer.push(segment(1, 10));
         buffer.push(Item::Close);
         buffer.push(segment(2, 10));
         assert!(
-            matches!(buffer.take(), Some(Item::Flush(_))),
+            matches!(buffer.take(), Some(Item::Run(..))),
             "segment 0 has given way"
         );
-        assert!(flushed.try_recv().is_err());
         assert!(matches!(buffer.take(), Some(Item::Segment(_))));
         assert!(matches!(buffer.take(), Some(Item::Close)));
         assert!(buffer.take().is_none());

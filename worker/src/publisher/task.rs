@@ -98,7 +98,6 @@ impl Task {
     /// The outcome too, where it came before it was asked for.
     async fn publish(&self) -> Result<Outcome, Outcome> {
         let mut channel = self.claim().await?;
-        self.status.send_modify(|status| status.claimed = true);
         let mut current_run = None;
         loop {
             match self.alive(self.shared.take()).await {
@@ -112,8 +111,6 @@ impl Task {
                 Item::Segment(tracks) => {
                     self.segment(&mut channel, tracks, current_run).await?;
                 }
-                // Whoever asked may have gone.
-                Item::Flush(done) => drop(done.send(())),
                 Item::End => {
                     self.end(&mut channel).await?;
                     return Ok(Outcome::Ended);
@@ -147,7 +144,6 @@ impl Task {
         tracks: Vec<SegmentTrack>,
         run: Option<u32>,
     ) -> Result<(), Outcome> {
-        let bytes: u64 = tracks.iter().map(|track| track.data.len() as u64).sum();
         if let Err(error) = channel.begin_segment(tracks, Timestamp::now()) {
             self.refused(&error);
             self.status
@@ -160,7 +156,6 @@ impl Task {
         self.status.send_modify(|status| {
             status.published_segments += 1;
             status.published_run = run;
-            status.published_bytes += bytes;
             status.last_published = Some(Instant::now());
         });
         Ok(())
