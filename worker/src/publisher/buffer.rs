@@ -119,6 +119,12 @@ impl Buffer {
                 self.bytes -= size(&tracks);
                 self.dropped += 1;
             }
+            // Between two runs there may be nothing left: the older leaves no
+            // trace then, and init segments don't pile up here.
+            let is_run = |index: usize| matches!(self.items.get(index), Some(Item::Run(..)));
+            if index > 0 && is_run(index - 1) && is_run(index) {
+                self.items.remove(index - 1);
+            }
         }
     }
 
@@ -238,5 +244,25 @@ mod tests {
         assert!(matches!(buffer.take(), Some(Item::Segment(_))));
         assert!(matches!(buffer.take(), Some(Item::Close)));
         assert!(buffer.take().is_none());
+    }
+
+    #[test]
+    fn runs_whose_segments_gave_way_do_not_pile_up() {
+        let mut buffer = Buffer::new(Limits {
+            segments: 2,
+            bytes: 100,
+        });
+        for number in 1..50 {
+            buffer.push(run(number));
+            buffer.push(segment(number.into(), 10));
+        }
+        let left: Vec<_> = std::iter::from_fn(|| buffer.take())
+            .map(|item| match item {
+                Item::Run(run, _) => u64::from(run.number),
+                Item::Segment(tracks) => tracks[0].start,
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        assert_eq!(left, [48, 48, 49, 49]);
     }
 }
