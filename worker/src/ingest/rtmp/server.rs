@@ -3,8 +3,6 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use domain::ids::StreamKey;
@@ -116,7 +114,6 @@ pub async fn bind(
 #[derive(Debug)]
 pub struct RtmpServer {
     accepting: AbortHandle,
-    refused: Arc<AtomicU64>,
 }
 
 impl RtmpServer {
@@ -128,21 +125,14 @@ impl RtmpServer {
         limits: Limits,
     ) -> (Self, mpsc::Receiver<Event>) {
         let (events, receiver) = mpsc::channel(EVENT_BUFFER);
-        let refused = Arc::new(AtomicU64::new(0));
         let gate = Gate {
             key,
             limits,
             events,
             place: Place::new(),
-            refused: Arc::clone(&refused),
         };
         let accepting = tokio::spawn(accept(listener, gate).in_current_span()).abort_handle();
-        (Self { accepting, refused }, receiver)
-    }
-
-    /// How many connections were turned away since the start.
-    pub fn refused(&self) -> u64 {
-        self.refused.load(Ordering::Relaxed)
+        (Self { accepting }, receiver)
     }
 }
 
@@ -191,7 +181,6 @@ struct Gate {
     limits: Limits,
     events: mpsc::Sender<Event>,
     place: Place,
-    refused: Arc<AtomicU64>,
 }
 
 impl Gate {
@@ -254,7 +243,6 @@ impl Gate {
 
     fn report(&self, peer: SocketAddr, why: Refusal) {
         warn!(%peer, reason = why.as_str(), "RTMP connection refused");
-        self.refused.fetch_add(1, Ordering::Relaxed);
         // Whoever is turned away must not hold up whoever publishes.
         let _ = self.events.try_send(Event::Refused { peer, why });
     }
