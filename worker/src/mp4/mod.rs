@@ -126,11 +126,6 @@ impl Splitter {
         Ok(None)
     }
 
-    /// Whether the stream may end here: no box has been begun and not ended.
-    pub fn at_boundary(&self) -> bool {
-        self.buffer.is_empty() && self.head.is_none()
-    }
-
     /// Kind and size (with its header) of the next box, once all of it is
     /// there.
     fn next_box(&mut self) -> Result<Option<(FourCC, usize)>, Mp4Error> {
