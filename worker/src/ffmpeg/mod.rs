@@ -15,8 +15,7 @@ mod stderr;
 mod supervise;
 
 pub use check::{
-    FfmpegInfo, OPTIONAL_ENCODERS, REQUIRED_ENCODERS, Release, ToolError, Version, check, encoders,
-    release,
+    OPTIONAL_ENCODERS, REQUIRED_ENCODERS, Release, ToolError, Version, check, encoders, release,
 };
 pub use feed::{Feed, FeedClosed};
 pub use process::Exit;
