@@ -77,10 +77,12 @@ impl Input {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum Source {
-    /// A publisher pushes RTMP to the worker. The URL is what the client
-    /// wrote (loopback or 0.0.0.0), of which app and port are a wish.
+    /// A publisher pushes RTMP to the worker: the client wrote a URL on
+    /// loopback or 0.0.0.0, or none. Its port is a wish; publishers are told
+    /// its app, and any other will do.
     Push {
-        /// The client's own spelling, as `rtmp://127.0.0.1:1935/live/app`.
+        /// Whatever host the client wrote, this reads
+        /// `rtmp://127.0.0.1:1935/live/app`.
         url: PushUrl,
     },
     /// The worker fetches the input.

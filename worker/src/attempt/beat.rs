@@ -103,7 +103,7 @@ impl Beat {
             };
             // Alive, whatever becomes of the looks that follow.
             last_good = sent;
-            self.alive.beaten();
+            self.alive.beaten().await;
             match self.look(&mut drain, &worker).await {
                 Ok(Assignment::Gone) => break,
                 Ok(_) => {}
