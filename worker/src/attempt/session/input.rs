@@ -80,7 +80,8 @@ impl Session<'_> {
             TagKind::Video => !output.video_outputs.is_empty(),
             TagKind::Audio => !output.audio_outputs.is_empty(),
         };
-        let is_young = self.run.as_ref().is_some_and(|run| run.age() < LASTING);
+        let lasting = self.paced(LASTING);
+        let is_young = self.run.as_ref().is_some_and(|run| run.age() < lasting);
         // A track that comes and goes must not keep the channel off air.
         let appears_again = matches!(change, InputChange::Appeared(_))
             && is_young
@@ -217,7 +218,7 @@ impl Session<'_> {
     /// first time at once.
     fn begin_anew(&mut self, reason: Reason) {
         if let Some(run) = self.run.take() {
-            if run.age() >= LASTING {
+            if run.age() >= self.paced(LASTING) {
                 self.input_failures.succeeded();
             }
             self.finish(run);
