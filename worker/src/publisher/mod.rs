@@ -5,7 +5,6 @@
 //! as long as it takes; what the buffer can't hold in the meantime is left
 //! out, oldest first, which shows in the playlists as a discontinuity.
 
-mod backoff;
 mod buffer;
 mod task;
 

@@ -9,13 +9,18 @@ use jiff::Timestamp;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
-use super::backoff::Backoff;
 use super::buffer::{Buffer, Item, Limits};
 use super::{Config, Outcome, Status};
+use crate::backoff::Backoff;
 
 /// How long one try may take. The S3 client gives up on a request sooner;
 /// this is for a file system that hangs.
 const TRY: Duration = Duration::from_secs(30);
+
+/// The pauses between two tries.
+fn backoff() -> Backoff {
+    Backoff::new(Duration::from_millis(200), Duration::from_secs(5)).with_jitter()
+}
 
 /// What the handle and the loop share.
 #[derive(Debug)]
@@ -127,7 +132,7 @@ impl Task {
             presentation,
             ..
         } = &self.config;
-        let mut backoff = Backoff::default();
+        let mut backoff = backoff();
         loop {
             let store = self.store.clone();
             let claim = Channel::claim(store, job, *attempt, *presentation, &Timestamp::now);
@@ -191,7 +196,7 @@ impl Task {
 
     /// Tries until the store has taken all of it.
     async fn drive(&self, channel: &mut Channel) -> Result<(), Outcome> {
-        let mut backoff = Backoff::default();
+        let mut backoff = backoff();
         while self
             .try_once(channel.drive(&Timestamp::now), &mut backoff)
             .await?

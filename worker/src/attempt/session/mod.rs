@@ -18,9 +18,9 @@ use futures::future::BoxFuture;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::backoff::Backoff;
 use super::beat::{Orders, Pulse};
 use super::connection::Connection;
+use super::failures::Failures;
 use super::report::{Reporter, Reporting};
 use super::run::ActiveRun;
 use super::source::{Source, bitrate_window};
@@ -129,9 +129,9 @@ pub struct Session<'a> {
     opening: Option<Opening>,
     runs: u32,
     /// Runs that came to nothing through FFmpeg's fault: they have a budget.
-    failures: Backoff,
+    failures: Failures,
     /// Tries that found no input, or not for long: they cost but time.
-    input_failures: Backoff,
+    input_failures: Failures,
     /// No run before then: the last one came to nothing.
     not_before: Instant,
     /// FLV that FFmpeg has not taken yet; nothing is read meanwhile.
@@ -193,8 +193,8 @@ impl<'a> Session<'a> {
             finishing: None,
             opening: None,
             runs: 0,
-            failures: Backoff::default(),
-            input_failures: Backoff::default(),
+            failures: Failures::default(),
+            input_failures: Failures::default(),
             not_before: now,
             waiting: None,
             pressure: Pressure::default(),
