@@ -65,6 +65,14 @@ pub enum WorkerState {
 }
 
 impl WorkerState {
+    /// Every state.
+    pub const ALL: [Self; 5] = [
+        Self::Booting,
+        Self::Idle,
+        Self::Booked,
+        Self::Draining,
+        Self::Closed,
+    ];
     /// Every state of a worker that counts against the fleet's limit.
     pub const OPEN: [Self; 4] = [Self::Booting, Self::Idle, Self::Booked, Self::Draining];
 
@@ -81,15 +89,7 @@ impl WorkerState {
 
     /// Reads the API's spelling.
     pub fn parse(text: &str) -> Option<Self> {
-        [
-            Self::Booting,
-            Self::Idle,
-            Self::Booked,
-            Self::Draining,
-            Self::Closed,
-        ]
-        .into_iter()
-        .find(|state| state.as_str() == text)
+        Self::ALL.into_iter().find(|state| state.as_str() == text)
     }
 }
 

@@ -1,5 +1,5 @@
-//! The sign of life that a container's health check looks at: a file that
-//! each good beat touches.
+//! The sign of life that a container's health check looks at: a file that is
+//! touched at registration and with each good beat, idle or booked.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -22,9 +22,9 @@ impl Alive {
 
     /// The worker has beaten. A file that can't be written makes the worker
     /// look dead to its container alone: the record has the last word.
-    pub fn beaten(&self) {
+    pub async fn beaten(&self) {
         let Some(path) = &self.0 else { return };
-        if let Err(error) = std::fs::write(path, b"") {
+        if let Err(error) = tokio::fs::write(path, b"").await {
             tracing::warn!(path = %path.display(), %error, "the health check can't be told");
         }
     }
@@ -56,13 +56,13 @@ fn beaten_within(path: &Path, lease: Duration) -> bool {
 mod tests {
     use super::*;
 
-    #[test]
-    fn healthy_is_who_has_beaten_lately() {
+    #[tokio::test]
+    async fn healthy_is_who_has_beaten_lately() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("alive");
         let lease = Duration::from_secs(8);
         assert!(!beaten_within(&path, lease), "never");
-        Alive(Some(path.clone().into())).beaten();
+        Alive(Some(path.clone().into())).beaten().await;
         assert!(beaten_within(&path, lease));
         let file = std::fs::File::options().write(true).open(&path).unwrap();
         file.set_modified(SystemTime::now() - 2 * lease).unwrap();

@@ -110,7 +110,7 @@ impl Member {
         };
         match self.store.register_worker(&record, Timestamp::now()).await {
             Ok(worker) => {
-                self.alive.beaten();
+                self.alive.beaten().await;
                 tracing::info!(worker_id = %id, state = worker.state.as_str(), "registered");
                 Ok(Some(worker))
             }
@@ -149,7 +149,7 @@ impl Member {
             };
             match record.map(|record| when_idle(record.as_ref())) {
                 Ok(WhenIdle::Serve(booking)) => return Ok(Found::Booked(booking)),
-                Ok(WhenIdle::Wait) if beats => self.alive.beaten(),
+                Ok(WhenIdle::Wait) if beats => self.alive.beaten().await,
                 Ok(WhenIdle::Wait) => {}
                 Ok(WhenIdle::Leave) | Err(StoreError::Conflict) => return Ok(Found::Leave),
                 // Looked again soon; should it last, the sweep closes us.

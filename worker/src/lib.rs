@@ -6,6 +6,7 @@
 
 pub mod alive;
 mod attempt;
+mod backoff;
 pub mod config;
 pub mod ffmpeg;
 pub mod fleet;

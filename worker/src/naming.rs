@@ -14,13 +14,15 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
+use crate::backoff::Backoff;
+
 /// How long publishers are not told of an ingest that is to have a name:
 /// Route 53 says that a new one is everywhere within a minute. Then they are
 /// told the address.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// The pause between two tries, at first and at most: an account has five
-/// calls a second.
-const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(8));
+/// The pauses between two tries: an account has five calls a second, and all
+/// its workers are told of an outage at once.
+const PAUSES: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(8)).with_jitter();
 /// How often it is asked whether a new name is everywhere.
 const ASK_EVERY: Duration = Duration::from_secs(3);
 /// How long a name's end may take.
@@ -75,7 +77,7 @@ impl Naming {
 
     /// Whether the name is pointed here, and everywhere known.
     async fn keep_at_it(&self, holder: &Holder, stop: &CancellationToken) -> bool {
-        let mut pause = PAUSES.0;
+        let mut backoff = PAUSES;
         let new = loop {
             let pointed = self.names.point(&holder.job, holder.attempt, self.address);
             match pointed.await {
@@ -87,10 +89,9 @@ impl Naming {
                 }
                 Err(error) => tracing::warn!(%error, "the ingest's name does not lead here yet"),
             }
-            if self.sleep(pause, stop).await {
+            if self.sleep(backoff.pause(), stop).await {
                 return false;
             }
-            pause = (pause * 2).min(PAUSES.1);
         };
         loop {
             match self.names.is_everywhere(&new).await {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use aws::address::is_loopback;
 use axum::extract::{Request, State};
+use axum::http::uri::Authority;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -74,7 +75,11 @@ fn shows(headers: &HeaderMap, token: &str) -> bool {
 /// `Origin`; one that made its name resolve to us, by the `Host`.
 fn is_of_this_machine(headers: &HeaderMap) -> bool {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
-    let host = text(header::HOST).and_then(|host| Url::parse(&format!("http://{host}")).ok());
+    // As the API reads it, which puts it into answers.
+    let plain = |host: &&str| host.parse::<Authority>().is_ok() && !host.contains('@');
+    let host = text(header::HOST)
+        .filter(plain)
+        .and_then(|host| Url::parse(&format!("http://{host}")).ok());
     let origin = text(header::ORIGIN).map(|origin| Url::parse(origin).ok());
     let host_is_local = host.as_ref().is_some_and(is_loopback);
     let same_origin = match origin {

@@ -60,12 +60,17 @@ fn playback(media: &Path) -> Router {
         .layer(cors)
 }
 
+/// Far more than job, attempt, run, label and file name take together.
+const LONGEST_PATH: usize = 1024;
+
 /// The headers of what is there for players; `None` for what the folder holds
 /// besides: timelines, and files not yet whole (their names begin with a dot).
 fn published(path: &str) -> Option<(&'static str, &'static str)> {
+    // No file system takes longer ones, and nothing published has them.
+    let is_long = path.len() > LONGEST_PATH || path.split('/').any(|name| name.len() > 255);
     // Nothing published needs `%`, behind which a dot could hide.
     let is_hidden = path.contains('%') || path.split('/').any(|name| name.starts_with('.'));
-    let is_ours = is_hidden || path.ends_with(".json");
+    let is_ours = is_long || is_hidden || path.ends_with(".json");
     (!is_ours).then(|| aws::media::headers_of(path)).flatten()
 }
 
@@ -102,5 +107,8 @@ mod tests {
         ] {
             assert_eq!(published(path), None, "{path}");
         }
+        let long_name = format!("/job/{}.m4s", "a".repeat(252));
+        let deep = format!("/job{}/a.m4s", "/a".repeat(1000));
+        assert_eq!((published(&long_name), published(&deep)), (None, None));
     }
 }

@@ -50,12 +50,14 @@ pub(super) const VIDEO_BITRATE: RangeInclusive<u32> = 10_000..=100_000_000;
 pub(super) const MAX_BITRATE: RangeInclusive<u32> = 10_000..=200_000_000;
 /// Decoder buffers, bit.
 pub(super) const BUF_SIZE: RangeInclusive<u32> = 10_000..=400_000_000;
-/// Decoder buffers of SVT-AV1, ms of its bitrate.
-pub(super) const AV1_BUFFER_MS: RangeInclusive<u64> = 20..=10_000;
-/// The highest maximum bitrate that SVT-AV1 takes with a quality (`Crf`), bit/s.
-pub(super) const AV1_CRF_MAX_BITRATE: u32 = 100_000_000;
-/// The media data of one fragment, bytes: what a worker holds of each track.
-pub const MAX_FRAGMENT_BYTES: u64 = 64 << 20;
+/// The highest maximum that SVT-AV1 takes beside a quality, bit/s.
+pub(super) const SVT_AV1_MAX_BITRATE: u32 = 100_000_000;
+/// What SVT-AV1's decoder buffer may hold, ms of the bitrate (of the maximum,
+/// beside a quality).
+pub(super) const SVT_AV1_BUFFER: RangeInclusive<u32> = 20..=10_000;
+/// The media of one fragment, bytes: a worker holds the fragment in memory
+/// until it is whole.
+pub const FRAGMENT_BYTES: u32 = 64 << 20;
 /// Audio bitrates, bit/s.
 pub(super) const AUDIO_BITRATE: RangeInclusive<u32> = 16_000..=512_000;
 /// AAC holds at most 6144 bit per channel and frame of 1024 samples

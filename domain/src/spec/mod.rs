@@ -35,7 +35,7 @@ use utoipa::{PartialSchema, ToSchema};
 
 pub use address::{NetworkError, OperatorPolicy, is_pull_port};
 pub use fault::{Fault, Faults, Warning};
-pub use limits::MAX_FRAGMENT_BYTES;
+pub use limits::FRAGMENT_BYTES;
 pub use pull_url::{PullProtocol, PullUrl, rtmp_names};
 pub use push_url::PushUrl;
 pub use rate::{FrameRate, Length};
@@ -77,10 +77,12 @@ impl Input {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum Source {
-    /// A publisher pushes RTMP to the worker. Of the URL, which names loopback
-    /// or 0.0.0.0, app and port are a wish.
+    /// A publisher pushes RTMP to the worker: the client wrote a URL on
+    /// loopback or 0.0.0.0, or none. Its port is a wish; publishers are told
+    /// its app, and any other will do.
     Push {
-        /// As `rtmp://127.0.0.1:1935/live/app`.
+        /// Whatever host the client wrote, this reads
+        /// `rtmp://127.0.0.1:1935/live/app`.
         url: PushUrl,
     },
     /// The worker fetches the input.
@@ -126,7 +128,9 @@ pub struct Output {
     pub fragment_duration: Seconds,
     /// Encode for least delay.
     pub low_latency_mode: bool,
-    /// The DVR window: how far back a player may seek, in seconds.
+    /// The DVR window: how far back a player may seek, in seconds. Playlists
+    /// list all of it and are written anew with every segment: where they come
+    /// to more than 1 MB a second, a warning says so.
     pub time_shift_buffer_depth: u32,
     /// Another output store than the operator's default.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -191,9 +191,10 @@ fn read_output(
     agree::settle_labels(&mut videos, &mut audios, report);
     let gop = agree::settle_gop(&videos, segment, report);
     let fragment = read_fragment(section, segment, gop, low_latency, report);
-    if let (Some(fragment), Some(gop)) = (fragment, gop) {
+    // A job that was accepted stays readable.
+    if let (Some(gop), Some(fragment), false) = (gop, fragment, policy.is_trusting()) {
         for video in &videos {
-            video.check_fragment(fragment.min(gop), report);
+            video.check_fragments(fragment.min(gop), report);
         }
     }
 

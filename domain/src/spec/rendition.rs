@@ -3,14 +3,15 @@
 
 use super::bitrate::written;
 use super::limits::{
-    AUDIO_BITRATE, AV1_BUFFER_MS, AV1_CRF_MAX_BITRATE, BUF_SIZE, DEFAULT_AUDIO_BITRATE,
-    DEFAULT_SAMPLE_RATE, DEFAULT_THREADS, FRAMERATE, GOP, MAX_BITRATE, MAX_FRAGMENT_BYTES,
-    MAX_HEIGHT, MAX_WIDTH, MAX_WORD, MONO_BITRATE, THREADS, VIDEO_BITRATE,
+    AUDIO_BITRATE, BUF_SIZE, DEFAULT_AUDIO_BITRATE, DEFAULT_SAMPLE_RATE, DEFAULT_THREADS,
+    FRAGMENT_BYTES, FRAMERATE, GOP, MAX_BITRATE, MAX_HEIGHT, MAX_WIDTH, MAX_WORD, MONO_BITRATE,
+    SVT_AV1_BUFFER, SVT_AV1_MAX_BITRATE, THREADS, VIDEO_BITRATE,
 };
 use super::node::Node;
 use super::report::{Report, shown};
 use super::section::{Read, Section, one_of};
 use super::{AudioCodec, AudioOutput, Seconds, VideoCodec, VideoOutput};
+use crate::timeline::{RESERVED_LABELS, is_reserved};
 
 const VIDEO: &[&str] = &[
     "Label",
@@ -38,9 +39,6 @@ const VIDEO_CODECS: [(&str, VideoCodec); 9] = [
     ("libsvtav1", VideoCodec::Av1),
     ("svtav1", VideoCodec::Av1),
 ];
-/// Names of the playlists and of the timeline beside them.
-const RESERVED_LABELS: [&str; 3] = ["master", "manifest", "timeline"];
-
 /// A label while it is looked for: as written, or to be derived.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Label {
@@ -65,7 +63,7 @@ pub(super) struct VideoDraft<'a> {
     codec: Option<VideoCodec>,
     pub(super) framerate: Option<Option<f64>>,
     size: Option<(u32, u32)>,
-    rates: Option<(u32, u32, u32)>,
+    rates: Option<Rates>,
     preset: Option<String>,
     crf: Option<Option<u32>>,
     threads: Option<u32>,
@@ -86,18 +84,13 @@ impl<'a> VideoDraft<'a> {
                 .optional(),
             None => None,
         };
-        let label = read_label(&section, derived, report);
-        let framerate = read_framerate(&section, report);
-        let rates = read_rates(&section, report);
-        if let (Some(VideoCodec::Av1), Some(crf), Some(rates)) = (codec, crf, rates) {
-            check_av1_rates(&section, crf, rates, report);
-        }
         Some(Self {
-            label,
+            label: read_label(&section, derived, report),
             codec,
-            framerate,
+            framerate: read_framerate(&section, report),
             size,
-            rates,
+            rates: read_rates(&section, report)
+                .and_then(|rates| suit_encoder(&section, rates, codec?, crf?, report)),
             preset: codec.and_then(|codec| read_preset(&section, codec, report)),
             crf,
             threads: section
@@ -108,46 +101,61 @@ impl<'a> VideoDraft<'a> {
         })
     }
 
-    /// Sees to that a fragment of this length is no more than a worker takes.
-    /// At most it holds its time at the maximum bitrate, and the buffer.
-    pub(super) fn check_fragment(&self, length: Seconds, report: &mut Report) {
-        let Some((_, max, buffer)) = self.rates else {
+    /// Reports fragments of this length that may come out larger than a worker
+    /// takes them: as much as the maximum and a full buffer allow.
+    pub(super) fn check_fragments(&self, length: Seconds, report: &mut Report) {
+        let Some(rates) = self.rates else { return };
+        let bits = u64::from(rates.max) * u64::from(length.millis) / 1000 + u64::from(rates.buffer);
+        let bytes = bits / 8;
+        if bytes <= u64::from(FRAGMENT_BYTES) {
             return;
-        };
-        let bits = u64::from(max) * u64::from(length.millis) / 1000 + u64::from(buffer);
-        if bits / 8 > MAX_FRAGMENT_BYTES {
-            let detail = format!(
-                "{} for the {} s of a fragment, and a buffer of {}, may be {} MB at once; at \
-                 most {} MB can be published: lower the bitrate, or make GOPs or fragments shorter",
-                written(max),
-                length.as_f64(),
-                written(buffer),
-                (bits / 8) >> 20,
-                MAX_FRAGMENT_BYTES >> 20
-            );
-            self.section.fault::<()>("Bitrate", report, detail);
         }
+        let detail = format!(
+            "a maximum of {} and a buffer of {} make fragments of {} seconds of up to {} MB, and \
+             {} MB is the most: choose a shorter Gop_size or Fragment_duration, or less",
+            written(rates.max),
+            written(rates.buffer),
+            length.as_f64(),
+            bytes / 1_000_000,
+            FRAGMENT_BYTES / 1_000_000
+        );
+        let key = match self.section.value("Max_bitrate") {
+            Some(_) => "Max_bitrate",
+            None => "Bitrate",
+        };
+        self.section.fault::<()>(key, report, detail);
     }
 
     /// The rendition, if nothing was wrong with it.
     pub(super) fn finish(self, gop: Seconds) -> Option<VideoOutput> {
         let (width, height) = self.size?;
-        let (bitrate, max_bitrate, buf_size) = self.rates?;
+        let rates = self.rates?;
         Some(VideoOutput {
             label: self.label.text()?,
             codec: self.codec?,
             framerate: self.framerate?,
             width,
             height,
-            bitrate,
-            max_bitrate,
-            buf_size,
+            bitrate: rates.mean,
+            max_bitrate: rates.max,
+            buf_size: rates.buffer,
             preset: self.preset?,
             crf: self.crf?,
             threads: self.threads?,
             gop_size: gop,
         })
     }
+}
+
+/// What a video encoder may put out.
+#[derive(Debug, Clone, Copy)]
+struct Rates {
+    /// bit/s.
+    mean: u32,
+    /// bit/s.
+    max: u32,
+    /// bit.
+    buffer: u32,
 }
 
 /// An audio rendition while it is read; `None` where a fault was reported.
@@ -238,7 +246,7 @@ fn read_framerate(section: &Section<'_>, report: &mut Report) -> Option<Option<f
 /// Mean bitrate, maximum and buffer. Defaults are those of a live encoder
 /// whose peaks are to stay within what a playlist declares (Apple's HLS
 /// authoring specification, 1.29 and 1.30: within 10 %): 1.1 and 2 times.
-fn read_rates(section: &Section<'_>, report: &mut Report) -> Option<(u32, u32, u32)> {
+fn read_rates(section: &Section<'_>, report: &mut Report) -> Option<Rates> {
     let read = section.bitrate("Bitrate", VIDEO_BITRATE, report);
     let bitrate = section.require("Bitrate", read, report);
     let max = section.bitrate("Max_bitrate", MAX_BITRATE, report);
@@ -249,27 +257,52 @@ fn read_rates(section: &Section<'_>, report: &mut Report) -> Option<(u32, u32, u
         let detail = format!("must not be less than the bitrate, {}", written(bitrate));
         section.fault::<()>("Max_bitrate", report, detail);
     }
-    Some((bitrate, max?, buffer?))
+    Some(Rates {
+        mean: bitrate,
+        max: max?,
+        buffer: buffer?,
+    })
 }
 
-/// What SVT-AV1 refuses when it is opened.
-fn check_av1_rates(
+/// The rates, where the encoder takes them. SVT-AV1 doesn't start with a
+/// maximum that is too high for it, or a buffer that is too short or too long.
+/// It has a maximum only beside a quality, and FFmpeg tells it the buffer's
+/// length at the rate that it has.
+fn suit_encoder(
     section: &Section<'_>,
+    mut rates: Rates,
+    codec: VideoCodec,
     crf: Option<u32>,
-    (bitrate, max, buffer): (u32, u32, u32),
     report: &mut Report,
-) {
-    if crf.is_some() && max > AV1_CRF_MAX_BITRATE {
-        let most = written(AV1_CRF_MAX_BITRATE);
-        let detail = format!("must be at most {most} for AV1 with Crf");
-        section.fault::<()>("Max_bitrate", report, detail);
+) -> Option<Rates> {
+    if codec != VideoCodec::Av1 {
+        return Some(rates);
     }
-    let buffer_ms = u64::from(buffer) * 1000 / u64::from(bitrate);
-    if crf.is_none() && !AV1_BUFFER_MS.contains(&buffer_ms) {
-        let (least, most) = (AV1_BUFFER_MS.start(), AV1_BUFFER_MS.end() / 1000);
-        let detail = format!("must be {least} ms to {most} s of the bitrate for AV1");
-        section.fault::<()>("Buf_size", report, detail);
+    let mut rate = rates.mean;
+    if crf.is_some() {
+        if section.value("Max_bitrate").is_none() {
+            rates.max = rates.max.min(SVT_AV1_MAX_BITRATE);
+        }
+        if rates.max > SVT_AV1_MAX_BITRATE {
+            let most = written(SVT_AV1_MAX_BITRATE);
+            let detail = format!("must be at most {most} for this encoder with Crf");
+            return section.fault("Max_bitrate", report, detail).good();
+        }
+        rate = rates.max;
     }
+    // Truncated, as FFmpeg does.
+    let millis = u64::from(rates.buffer) * 1000 / u64::from(rate);
+    if !u32::try_from(millis).is_ok_and(|millis| SVT_AV1_BUFFER.contains(&millis)) {
+        let detail = format!(
+            "must be from {} to {} seconds of {} for this encoder, not {}",
+            f64::from(*SVT_AV1_BUFFER.start()) / 1000.0,
+            f64::from(*SVT_AV1_BUFFER.end()) / 1000.0,
+            written(rate),
+            written(rates.buffer)
+        );
+        return section.fault("Buf_size", report, detail).good();
+    }
+    Some(rates)
 }
 
 /// By name, for SVT-AV1 also as a number.
@@ -319,7 +352,7 @@ fn read_label(section: &Section<'_>, derived: Option<String>, report: &mut Repor
         .all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b));
     let fault = if text.is_empty() || !is_word || text.starts_with('-') {
         "must be letters, digits, '_' and '-', not beginning with '-'".to_owned()
-    } else if RESERVED_LABELS.iter().any(|r| r.eq_ignore_ascii_case(text)) {
+    } else if is_reserved(text) {
         format!(
             "must not be {}: those files exist beside it",
             one_of(&RESERVED_LABELS)

@@ -164,6 +164,34 @@ fn doubtful_jobs_are_warned_about() {
 }
 
 #[test]
+fn a_long_window_of_short_segments_is_warned_about() {
+    let warning = |window: u32, segment: u32| {
+        let mut body = with("/Output/Time_shift_buffer_depth", json!(window));
+        body["Output"]["Segment_duration"] = json!(segment);
+        for video in body["Output"]["Video_outputs"].as_array_mut().unwrap() {
+            video["Gop_size"] = json!(1);
+        }
+        let mut warnings = parse(&body).unwrap().warnings();
+        assert!(warnings.len() <= 1, "{warnings:?}");
+        warnings.pop()
+    };
+    assert_eq!(warning(14_400, 4), None);
+    assert_eq!(warning(1_800, 1), None);
+    let warning = warning(14_400, 1).unwrap();
+    assert_eq!(warning.pointer, "/output/time_shift_buffer_depth");
+    assert!(
+        warning.detail.contains("14400 segments"),
+        "{}",
+        warning.detail
+    );
+    assert!(
+        warning.detail.contains("6.5 MB a second"),
+        "{}",
+        warning.detail
+    );
+}
+
+#[test]
 fn weight_picks_the_worker() {
     let weigh = |outputs: Value| {
         let spec = parse(&with("/Output/Video_outputs", outputs)).unwrap();

@@ -5,6 +5,11 @@ use super::fault::Warning;
 use super::rate::FrameRate;
 use super::weight::WorkerSize;
 use super::{Output, PullProtocol, Source, Spec, VideoCodec, VideoOutput};
+use crate::timeline::LISTED_BYTES;
+
+/// What a job may write of playlists in a second unwarned, bytes: as much as a
+/// ladder of 8 Mbit/s does of media.
+const LISTS_UNWARNED: u64 = 1_000_000;
 
 impl Spec {
     /// What the client should think about; never a reason to refuse the job.
@@ -69,31 +74,6 @@ fn warn_of_input(source: &Source, warnings: &mut Vec<Warning>) {
     }
 }
 
-/// A playlist is written whole with each segment, and so is the timeline.
-fn warn_of_window(output: &Output, warnings: &mut Vec<Warning>) {
-    /// About what a segment takes of the timeline and of a media playlist, bytes.
-    const IN_TIMELINE: u64 = 400;
-    const IN_PLAYLIST: u64 = 120;
-    /// What a worker writes without noticing, bytes a second.
-    const MODEST: u64 = 2_000_000;
-    let segment_ms = u64::from(output.segment_duration.millis.max(1));
-    let segments = u64::from(output.time_shift_buffer_depth) * 1000 / segment_ms;
-    let renditions = (output.video_outputs.len() + output.audio_outputs.len()) as u64;
-    let written = segments * (IN_TIMELINE + IN_PLAYLIST * renditions);
-    if written * 1000 / segment_ms > MODEST {
-        warnings.push(Warning {
-            pointer: "/output/time_shift_buffer_depth".to_owned(),
-            detail: format!(
-                "{segments} segments in {renditions} playlists: with each segment some {:.1} MB \
-                 are written, and each player reads {} kB; longer segments or a shorter window \
-                 cost less",
-                written as f64 / 1e6,
-                segments * IN_PLAYLIST / 1000
-            ),
-        });
-    }
-}
-
 fn warn_of_packaging(output: &Output, warnings: &mut Vec<Warning>) {
     let mut warn = |key: &str, detail: &str| {
         warnings.push(Warning {
@@ -118,6 +98,29 @@ fn warn_of_packaging(output: &Output, warnings: &mut Vec<Warning>) {
             "longer than a GOP: a fragment ends at each key frame, so fragments are one GOP long",
         );
     }
+}
+
+/// All playlists are written anew with every segment, so their cost grows with
+/// the window and with the square of its segments' number.
+fn warn_of_window(output: &Output, warnings: &mut Vec<Warning>) {
+    let millis = u64::from(output.segment_duration.millis);
+    let segments = u64::from(output.time_shift_buffer_depth) * 1000 / millis;
+    let renditions = output.video_outputs.len() + output.audio_outputs.len();
+    let bytes = segments * renditions as u64 * LISTED_BYTES;
+    let each_second = bytes * 1000 / millis;
+    if each_second <= LISTS_UNWARNED {
+        return;
+    }
+    warnings.push(Warning {
+        pointer: "/output/time_shift_buffer_depth".to_owned(),
+        detail: format!(
+            "{segments} segments of {renditions} renditions: playlists, manifest and timeline.json \
+             are {:.1} MB together and written anew with every segment, {:.1} MB a second; choose \
+             longer segments (of twice the length: a quarter), a shorter window or fewer renditions",
+            bytes as f64 / 1e6,
+            each_second as f64 / 1e6
+        ),
+    });
 }
 
 fn warn_of_rates(video: &VideoOutput, warn: &mut dyn FnMut(&str, String)) {

@@ -35,7 +35,7 @@ use crate::ids::JobId;
 use crate::spec::Output;
 
 pub use claim::{Claim, ClaimError};
-pub use paths::{MPD, MULTIVARIANT, TIMELINE, media_playlist_name};
+pub use paths::{MPD, MULTIVARIANT, RESERVED_LABELS, TIMELINE, is_reserved, media_playlist_name};
 pub use run::{Bandwidth, Media, NewRun, Rendition, RunError, RunId};
 pub use stamp::Stamp;
 pub use window::{AppendError, Retired, RetiredObject, Span};
@@ -50,6 +50,11 @@ pub fn target_duration(segment: Duration) -> u32 {
     let seconds = segment.as_millis().div_ceil(1000).max(1);
     u32::try_from(seconds).unwrap_or(u32::MAX)
 }
+
+/// What a segment of one rendition takes in its playlist, the MPD and
+/// `timeline.json` together, bytes, about. All of them are written again with
+/// every segment.
+pub const LISTED_BYTES: u64 = 150;
 
 /// How a channel is presented; fixed while its playlists are open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -227,11 +232,6 @@ impl Timeline {
         self.deleted
     }
 
-    /// How the channel is presented.
-    pub fn presentation(&self) -> Presentation {
-        self.presentation
-    }
-
     /// The media sequence number that the next segment gets.
     pub fn next_sequence(&self) -> u64 {
         self.next_sequence
@@ -240,12 +240,6 @@ impl Timeline {
     /// `EXT-X-MEDIA-SEQUENCE`: the number of the first segment in the window.
     pub fn media_sequence(&self) -> u64 {
         self.first_sequence().unwrap_or(self.next_sequence)
-    }
-
-    /// `EXT-X-DISCONTINUITY-SEQUENCE`: how many discontinuities have left the
-    /// window.
-    pub fn discontinuity_sequence(&self) -> u64 {
-        self.discontinuity_sequence
     }
 
     /// Whether any playlist has been due yet: before the first segment of a

@@ -26,6 +26,10 @@ const CHANNELS: &str = "urn:mpeg:dash:23003:3:audio_channel_configuration:2011";
 /// their own clock may be off, and a third party's is none of our business.
 const UTC_TIMING: &str = "urn:mpeg:dash:utc:http-head:2014";
 
+/// How far a segment may exceed the target duration, which HLS compares with
+/// durations that are rounded; [`Timeline::append`] takes none that is longer.
+const LONGEST_OVER_MS: u64 = 500;
+
 impl Timeline {
     /// The MPD. With nothing in the window it holds one Early Available
     /// Period (ISO/IEC 23009-1 section 5.3.2.1): a live channel that has not
@@ -84,8 +88,7 @@ impl Timeline {
             ("availabilityStartTime", format!("{origin:.3}")),
             ("publishTime", format!("{:.3}", self.updated_at)),
             ("minBufferTime", seconds(target_ms)),
-            // A segment may be half a second longer (`append`).
-            ("maxSegmentDuration", seconds(target_ms + 500)),
+            ("maxSegmentDuration", seconds(LONGEST_OVER_MS + target_ms)),
         ];
         if self.ended {
             // What is listed stays, however late one comes.

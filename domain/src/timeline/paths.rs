@@ -13,6 +13,17 @@ pub const MULTIVARIANT: &str = "master.m3u8";
 /// The DASH manifest.
 pub const MPD: &str = "manifest.mpd";
 
+/// Labels that no rendition may have: the names of the files above.
+pub const RESERVED_LABELS: [&str; 3] = ["master", "manifest", "timeline"];
+
+/// Whether it is one of [`RESERVED_LABELS`]; in any case, as stores and file
+/// systems differ in theirs.
+pub fn is_reserved(label: &str) -> bool {
+    RESERVED_LABELS
+        .iter()
+        .any(|reserved| reserved.eq_ignore_ascii_case(label))
+}
+
 /// The HLS media playlist of a rendition.
 pub fn media_playlist_name(label: &str) -> String {
     format!("{label}.m3u8")
@@ -46,23 +57,16 @@ impl Timeline {
             .map(|run| run.paths(retired.object).collect())
             .unwrap_or_default()
     }
+}
 
-    /// Every segment and init that the playlists name.
-    pub fn named_paths(&self) -> Vec<String> {
-        let mut paths = Vec::new();
-        for run in &self.runs {
-            let mut segments = self
-                .window
-                .iter()
-                .filter(|segment| segment.run == run.id)
-                .peekable();
-            if segments.peek().is_some() {
-                paths.extend(run.paths(RetiredObject::Inits));
-            }
-            for segment in segments {
-                paths.extend(run.paths(RetiredObject::Segment(segment.sequence)));
-            }
-        }
-        paths
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_channel_s_own_files_are_reserved() {
+        let stems = [MULTIVARIANT, MPD, TIMELINE].map(|name| name.split_once('.').unwrap().0);
+        assert_eq!(stems, RESERVED_LABELS);
+        assert!(is_reserved("Master") && !is_reserved("masters"));
     }
 }

@@ -121,6 +121,8 @@ struct ParsedMpd {
     uris: BTreeSet<String>,
     /// `mediaPresentationDuration`.
     end: Option<f64>,
+    /// `maxSegmentDuration`.
+    longest: f64,
     periods: Vec<ParsedPeriod>,
 }
 
@@ -151,7 +153,10 @@ fn parse_mpd(mpd: &str) -> ParsedMpd {
         match reader.read_event().unwrap() {
             Event::Eof => return out,
             Event::Start(e) | Event::Empty(e) => match e.name().as_ref() {
-                "MPD" => out.end = attribute(&e, "mediaPresentationDuration").map(seconds),
+                "MPD" => {
+                    out.end = attribute(&e, "mediaPresentationDuration").map(seconds);
+                    out.longest = attribute(&e, "maxSegmentDuration").map(seconds).unwrap();
+                }
                 "Period" => {
                     if let Some(start) = attribute(&e, "start") {
                         let start = seconds(start);
@@ -182,6 +187,7 @@ fn parse_mpd(mpd: &str) -> ParsedMpd {
                         number += 1;
                     }
                     let ticks = |key| attribute(&e, key).unwrap().parse::<u64>().unwrap();
+                    assert!(ticks("d") as f64 / scale <= out.longest, "{mpd}");
                     let end = (ticks("t") + ticks("d") * (more + 1)) as f64 / scale;
                     let period = out.periods.last_mut().unwrap();
                     *period.media_ends.last_mut().unwrap() = period.start + end;
@@ -191,6 +197,25 @@ fn parse_mpd(mpd: &str) -> ParsedMpd {
             _ => {}
         }
     }
+}
+
+/// The objects of the segments in the window.
+fn named(timeline: &Timeline) -> BTreeSet<String> {
+    let objects = timeline.window.iter().flat_map(|segment| {
+        let of = |object| Retired {
+            run: segment.run,
+            object,
+            keep_us: 0,
+            left: None,
+        };
+        [
+            of(RetiredObject::Inits),
+            of(RetiredObject::Segment(segment.sequence)),
+        ]
+    });
+    objects
+        .flat_map(|object| timeline.retired_paths(&object))
+        .collect()
 }
 
 impl World {
@@ -274,7 +299,7 @@ impl World {
         };
         let spans = renditions.iter().map(span).collect();
         let before = self.timeline.clone();
-        let target = self.timeline.presentation().target_duration;
+        let target = self.timeline.presentation.target_duration;
         match self.timeline.append(id, spans, self.now) {
             Ok(sequence) => {
                 assert_eq!(sequence, before.next_sequence());
@@ -347,7 +372,7 @@ impl World {
             "serde round trip"
         );
 
-        let named: BTreeSet<String> = self.timeline.named_paths().into_iter().collect();
+        let named = named(&self.timeline);
         for uri in self
             .timeline
             .retired
@@ -439,7 +464,7 @@ impl World {
                     us.min().unwrap()
                 })
                 .sum();
-            let target_us = u64::from(self.timeline.presentation().target_duration) * 1_000_000;
+            let target_us = u64::from(self.timeline.presentation.target_duration) * 1_000_000;
             assert!(left >= 3 * target_us, "only {left} µs left");
         }
     }

@@ -5,6 +5,7 @@ use std::fmt;
 use jiff::{SignedDuration, Timestamp, TimestampRound, Unit};
 use serde::{Deserialize, Serialize};
 
+use super::paths::is_reserved;
 use super::window::micros;
 use super::{MediaPlaylist, Timeline};
 use crate::plan::{Track, TrackKind};
@@ -226,8 +227,8 @@ fn check_renditions(renditions: &[Rendition]) -> Result<(), &'static str> {
         if label.is_empty() || label.starts_with('.') || !label.chars().all(plain) {
             return Err("a label that can't be a file's name");
         }
-        if label == "master" {
-            return Err("`master` is the multivariant playlist's name");
+        if is_reserved(label) {
+            return Err("a label that is the name of one of the channel's own files");
         }
         if renditions[..i]
             .iter()

@@ -49,7 +49,7 @@ fn the_window_slid_past_a_discontinuity() {
     fill(&mut timeline, run, 0..2);
     let run = begin(&mut timeline, 2, 21, ladder());
     fill(&mut timeline, run, 0..5);
-    assert_eq!(timeline.discontinuity_sequence(), 1);
+    assert_eq!(timeline.discontinuity_sequence, 1);
     insta::assert_snapshot!(playlists(&timeline));
 }
 
@@ -96,7 +96,7 @@ fn reopened_with_an_empty_window() {
     fill(&mut timeline, run, 0..2);
     timeline.end(at(9));
     timeline.claim(2, at(100)).unwrap();
-    timeline.open(timeline.presentation(), at(100));
+    timeline.open(timeline.presentation, at(100));
     insta::assert_snapshot!(playlists(&timeline));
 }
 
@@ -278,4 +278,20 @@ fn a_corrupt_timeline_is_told_from_a_sound_one() {
             "{from}"
         );
     }
+}
+
+#[test]
+fn a_listed_segment_takes_about_as_much_as_is_said() {
+    let mut timeline = fresh();
+    timeline.presentation.dvr_window = 14_400;
+    let run = begin(&mut timeline, 1, 0, ladder());
+    fill(&mut timeline, run, 0..3_600);
+    let playlists: usize = timeline
+        .labels()
+        .map(|label| timeline.media_playlist(label).unwrap().len())
+        .sum();
+    let all = playlists + timeline.mpd().len() + timeline.to_json().unwrap().len();
+    let each = all as f64 / 3_600.0 / 3.0;
+    let off = each / LISTED_BYTES as f64;
+    assert!((0.75..1.33).contains(&off), "{each} bytes");
 }

@@ -137,8 +137,11 @@ impl Scheduler {
         totals: Totals,
         seen_beat: Option<u64>,
     ) -> Result<(), Failure> {
-        tracing::warn!(job_id = %job.id, attempt = job.attempt, ?reason, "worker lost");
-        let lost = transition(job, Change::LoseWorker { reason, totals })?;
+        let change = Change::LoseWorker {
+            reason: reason.clone(),
+            totals,
+        };
+        let lost = transition(job, change)?;
         match (seen_beat, job.worker_id.clone()) {
             (Some(_), Some(worker)) => {
                 let close = WorkerChange::Close { worker, seen_beat };
@@ -146,6 +149,7 @@ impl Scheduler {
             }
             (_, worker) => self.commit_closing(&lost, worker).await?,
         }
+        tracing::warn!(job_id = %job.id, attempt = job.attempt, ?reason, "worker lost");
         if lost.job.state.is_ended() {
             return self.end_playlists(&lost.job).await;
         }

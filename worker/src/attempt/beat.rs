@@ -93,7 +93,7 @@ impl Beat {
                 continue;
             }
             let sent = Instant::now();
-            let worker = match tokio::time::timeout_at(fence_at, self.once()).await {
+            let worker = match tokio::time::timeout_at(fence_at, self.beat()).await {
                 Ok(Ok(worker)) => worker,
                 Ok(Err(StoreError::Conflict)) | Err(_) => break,
                 Ok(Err(error)) => {
@@ -101,15 +101,13 @@ impl Beat {
                     continue;
                 }
             };
+            // Alive, whatever becomes of the looks that follow.
             last_good = sent;
-            self.alive.beaten();
-            // That is slow at times, and costs no beat.
-            let looked = self.look(&worker, &mut drain);
-            match tokio::time::timeout(2 * self.timing.beat_interval(), looked).await {
-                Ok(Ok(Assignment::Gone) | Err(StoreError::Conflict)) => break,
-                Ok(Ok(_)) => {}
-                Ok(Err(error)) => tracing::warn!(%error, "the job was not read"),
-                Err(_) => tracing::warn!("the job was not read in time"),
+            self.alive.beaten().await;
+            match self.look(&mut drain, &worker).await {
+                Ok(Assignment::Gone) => break,
+                Ok(_) => {}
+                Err(error) => tracing::warn!(%error, "could not look for orders"),
             }
         }
         tracing::warn!("the booking is gone, or can't be renewed: the attempt falls silent");
@@ -117,17 +115,23 @@ impl Beat {
             .send_modify(|orders| orders.assignment = Assignment::Gone);
     }
 
-    /// One beat.
-    async fn once(&self) -> Result<Worker, StoreError> {
+    async fn beat(&self) -> Result<Worker, StoreError> {
         let stats = self.stats.borrow().clone();
         let expected = Expected::Booked(self.booking.clone());
         self.store.beat(&self.worker, &expected, Some(&stats)).await
     }
 
-    /// One look at the job; and at the fleet, where the worker is to leave.
-    async fn look(&self, worker: &Worker, drain: &mut Drain) -> Result<Assignment, StoreError> {
-        let departure = drain.look(self, worker).await;
-        self.read_orders(worker, departure).await
+    /// A look at the fleet, where the worker is to leave, and one at the job.
+    /// Both are over in time for the next beat.
+    async fn look(&self, drain: &mut Drain, worker: &Worker) -> Result<Assignment, LookError> {
+        let fence_after = self.timing.fence_after();
+        let fleet = tokio::time::timeout(fence_after / 4, drain.look(self, worker)).await;
+        let departure = fleet.unwrap_or_else(|_| {
+            tracing::warn!("the look at the fleet takes too long");
+            self.orders.borrow().departure.clone()
+        });
+        let orders = self.read_orders(worker, departure);
+        Ok(tokio::time::timeout(fence_after / 2, orders).await??)
     }
 
     async fn read_orders(
@@ -152,6 +156,15 @@ impl Beat {
         }
         Ok(assignment)
     }
+}
+
+/// Why there was nothing to be seen of the job.
+#[derive(Debug, thiserror::Error)]
+enum LookError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("no answer in time")]
+    Late(#[from] tokio::time::error::Elapsed),
 }
 
 /// What the beat saw of a loop last, and when that was new.

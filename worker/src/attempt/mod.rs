@@ -9,10 +9,10 @@
 //! [`session`] is the loop that decides; [`beat`] keeps the booking and
 //! brings the orders; [`report`] writes what the session came to.
 
-mod backoff;
 mod beat;
 mod connection;
 mod drain;
+mod failures;
 mod hand_over;
 mod report;
 mod run;

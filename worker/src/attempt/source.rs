@@ -10,6 +10,7 @@ use tokio::task::AbortHandle;
 use tracing::Instrument;
 
 use super::reason;
+use crate::backoff::Backoff;
 use crate::config::WorkerConfig;
 use crate::ingest::address::AddressPolicy;
 use crate::ingest::rtmp::client::{self, ClientError};
@@ -17,8 +18,8 @@ use crate::ingest::rtmp::server::{Limits, RtmpServer, bind};
 use crate::ingest::{End, Event};
 use domain::ids::StreamKey;
 
-/// The pause between two tries to play from an origin, at first and at most.
-const PULL_PAUSES: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(8));
+/// The pauses between two tries to play from an origin.
+const PULL_PAUSES: Backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(8));
 /// Events between the puller and the session; more wait in TCP.
 const EVENTS: usize = 16;
 
@@ -150,11 +151,11 @@ fn play(url: PullUrl, config: &WorkerConfig) -> Tags {
     let policy = address_policy(config);
     let timing = config.timing;
     let playing = async move {
-        let mut pause = PULL_PAUSES.0;
+        let mut backoff = PULL_PAUSES;
         loop {
             match client::play(url.url(), &policy).await {
                 Ok((_pull, mut played)) => {
-                    pause = PULL_PAUSES.0;
+                    backoff.reset();
                     trouble_sender.send_replace(None);
                     while let Some(event) = played.recv().await {
                         if sender.send(event).await.is_err() {
@@ -171,10 +172,9 @@ fn play(url: PullUrl, config: &WorkerConfig) -> Tags {
                         ReasonCode::InputUnreachable
                     };
                     trouble_sender.send_replace(Some(reason(code, error.to_string())));
-                    pause = (pause * 2).min(PULL_PAUSES.1);
                 }
             }
-            tokio::time::sleep(timing.paced(pause)).await;
+            tokio::time::sleep(timing.paced(backoff.pause())).await;
         }
     };
     let task = tokio::spawn(playing.in_current_span());

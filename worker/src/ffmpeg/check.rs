@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use tokio::process::Command;
 
-/// The oldest version taken: plans are tested with this one.
+/// The oldest version taken. Plans use `-svtav1-params` (5.1) and
+/// `-stats_period` (4.4), and are tested with this one.
 pub const MIN_VERSION: Version = Version { major: 5, minor: 1 };
 
 /// The encoders without which nothing runs.
@@ -44,22 +45,6 @@ pub struct Release {
     /// The release; `None` for a build from a repository's head, which names
     /// none and is taken to be new enough.
     pub version: Option<Version>,
-}
-
-/// What an FFmpeg is able to do.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FfmpegInfo {
-    /// Which it is.
-    pub release: Release,
-    /// The names of its encoders.
-    pub encoders: BTreeSet<String>,
-}
-
-impl FfmpegInfo {
-    /// Whether it has an encoder, as `libx265`.
-    pub fn has_encoder(&self, name: &str) -> bool {
-        self.encoders.contains(name)
-    }
 }
 
 /// The `ffprobe` that came with this `ffmpeg`, a path or a name in `PATH`.
@@ -103,10 +88,13 @@ pub enum ToolError {
 
 /// Asks an FFmpeg, by path or by its name in `PATH`, what it is and checks
 /// that it will do.
-pub async fn check(program: impl AsRef<OsStr>) -> Result<FfmpegInfo, ToolError> {
+///
+/// # Errors
+/// [`ToolError`]: it will not.
+pub async fn check(program: impl AsRef<OsStr>) -> Result<(), ToolError> {
     let program = program.as_ref();
-    let release = release(program).await?;
-    judge(release, encoders(program).await?)
+    release(program).await?;
+    judge_encoders(&encoders(program).await?)
 }
 
 /// Which release a program of the family is (`ffmpeg`, `ffprobe`).
@@ -140,8 +128,8 @@ fn judge_release(program: &OsStr, banner: &str) -> Result<Release, ToolError> {
     Ok(Release { text, version })
 }
 
-/// What release and encoders are good for.
-fn judge(release: Release, encoders: BTreeSet<String>) -> Result<FfmpegInfo, ToolError> {
+/// Whether those are there that every job needs.
+fn judge_encoders(encoders: &BTreeSet<String>) -> Result<(), ToolError> {
     let missing: Vec<_> = REQUIRED_ENCODERS
         .into_iter()
         .filter(|name| !encoders.contains(*name))
@@ -149,7 +137,7 @@ fn judge(release: Release, encoders: BTreeSet<String>) -> Result<FfmpegInfo, Too
     if !missing.is_empty() {
         return Err(ToolError::MissingEncoders(missing));
     }
-    Ok(FfmpegInfo { release, encoders })
+    Ok(())
 }
 
 /// What the program prints for an option.
@@ -235,12 +223,13 @@ mod tests {
 
     #[tokio::test]
     async fn the_installed_one_will_do() {
-        let info = check("ffmpeg").await.unwrap();
-        let version = info.release.version;
+        check("ffmpeg").await.unwrap();
+        let version = release("ffmpeg").await.unwrap().version;
         assert!(version.is_none_or(|version| version >= MIN_VERSION));
         let probe = release("ffprobe").await.unwrap();
         assert_eq!(probe.version, version);
-        assert!(info.has_encoder("libx264") && !info.has_encoder("libnope"));
+        let encoders = encoders("ffmpeg").await.unwrap();
+        assert!(encoders.contains("libx264") && !encoders.contains("libnope"));
     }
 
     #[tokio::test]
@@ -264,24 +253,22 @@ mod tests {
 
     #[test]
     fn old_and_lean_builds_are_refused_with_a_remedy() {
-        let judge = |banner: &str, encoders: &str| {
-            let release = judge_release("ffmpeg".as_ref(), banner)?;
-            judge(release, parse_encoders(encoders))
-        };
+        let judge = |banner: &str| judge_release("ffmpeg".as_ref(), banner);
         let encoders = "Encoders:\n V..... = Video\n ------\n A..... aac   AAC\n";
-        let old = judge("ffmpeg version 4.4.2-0ubuntu0 Copyright", encoders).unwrap_err();
+        let old = judge("ffmpeg version 4.4.2-0ubuntu0 Copyright").unwrap_err();
         assert_eq!(
             old.to_string(),
             "FFmpeg 4.4.2-0ubuntu0 is too old: 5.1 or newer is needed; install a newer one"
         );
-        let lean = judge("ffmpeg version 7.0 Copyright", encoders).unwrap_err();
+        let lean = judge_encoders(&parse_encoders(encoders)).unwrap_err();
         assert_eq!(
             lean.to_string(),
             "FFmpeg has no encoder libx264: install a full build (apt-get install ffmpeg)"
         );
-        let encoders = format!("{encoders} V....D libx264   H.264\n");
-        let full = judge("ffmpeg version N-110223-gabc Copyright", &encoders).unwrap();
-        assert_eq!(full.release.version, None);
-        assert!(full.has_encoder("libx264") && !full.has_encoder("Video"));
+        let full = parse_encoders(&format!("{encoders} V....D libx264   H.264\n"));
+        judge_encoders(&full).unwrap();
+        assert!(!full.contains("Video"), "{full:?}");
+        let head = judge("ffmpeg version N-110223-gabc Copyright").unwrap();
+        assert_eq!(head.version, None);
     }
 }

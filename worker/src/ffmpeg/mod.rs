@@ -15,8 +15,8 @@ mod stderr;
 mod supervise;
 
 pub use check::{
-    FfmpegInfo, OPTIONAL_ENCODERS, REQUIRED_ENCODERS, Release, ToolError, Version, check, encoders,
-    ffprobe_of, release,
+    OPTIONAL_ENCODERS, REQUIRED_ENCODERS, Release, ToolError, Version, check, encoders, ffprobe_of,
+    release,
 };
 pub use feed::{Feed, FeedClosed};
 pub use process::Exit;

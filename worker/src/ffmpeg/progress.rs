@@ -16,8 +16,6 @@ pub struct Progress {
     pub frames: Option<u64>,
     /// Frames that FFmpeg dropped to hold the frame rate.
     pub dropped: u64,
-    /// Frames that FFmpeg repeated to hold the frame rate.
-    pub duplicated: u64,
     /// Media time written.
     pub out_time: Duration,
     /// Frames a second over the last seconds; `None` before two reports.
@@ -25,8 +23,6 @@ pub struct Progress {
     /// Media seconds a second over the last seconds; `None` before two
     /// reports.
     pub speed: Option<f64>,
-    /// FFmpeg has reported its end.
-    pub ended: bool,
 }
 
 impl Progress {
@@ -58,13 +54,11 @@ impl ProgressParser {
         match key {
             "frame" => self.block.frames = number.or(self.block.frames),
             "drop_frames" => self.block.dropped = number.unwrap_or(self.block.dropped),
-            "dup_frames" => self.block.duplicated = number.unwrap_or(self.block.duplicated),
             // `out_time_ms` is in microseconds too.
             "out_time_us" => {
                 self.block.out_time = number.map_or(self.block.out_time, Duration::from_micros);
             }
             "progress" => {
-                self.block.ended = value.trim() == "end";
                 self.rates(now);
                 return Some(self.block.clone());
             }
@@ -117,7 +111,6 @@ mod tests {
         let expected = Progress {
             frames: Some(160),
             dropped: 2,
-            duplicated: 3,
             out_time: Duration::from_millis(6336),
             ..Progress::default()
         };
@@ -160,7 +153,6 @@ mod tests {
             (report.frames, report.out_time),
             (Some(7), Duration::from_millis(280))
         );
-        assert!(report.ended);
         assert_eq!(report.speed, None, "no time has passed");
     }
 

@@ -63,7 +63,7 @@ pub enum Event {
     /// The connection of the last `Connected` is over.
     Disconnected(End),
     /// Someone was turned away. Never a secret in it: for the job's history.
-    /// Left out when the channel is full.
+    /// Left out when the channel is full; always in the log.
     Refused {
         /// Who.
         peer: SocketAddr,

@@ -12,7 +12,7 @@ mod fragment;
 mod init;
 
 use bytes::{Buf, Bytes, BytesMut};
-use domain::spec::MAX_FRAGMENT_BYTES;
+use domain::spec::FRAGMENT_BYTES;
 use mp4_atom::{DecodeMaybe, FourCC, Header};
 
 use crate::segment::TrackInit;
@@ -22,8 +22,9 @@ use fragment::{FragmentHead, TrackDefaults};
 pub const MAX_MOOV: usize = 1 << 20;
 /// The largest `moof`, bytes. A sample takes at most 16.
 pub const MAX_MOOF: usize = 4 << 20;
-/// The largest `mdat`, bytes.
-pub const MAX_MDAT: usize = MAX_FRAGMENT_BYTES as usize;
+/// The largest `mdat`, bytes: what a spec allows an encoder, and a quarter more
+/// for one that doesn't quite keep to it.
+pub const MAX_MDAT: usize = FRAGMENT_BYTES as usize / 4 * 5;
 /// The largest box of any other kind, bytes.
 const MAX_OTHER: usize = 1 << 20;
 
@@ -123,11 +124,6 @@ impl Splitter {
             }
         }
         Ok(None)
-    }
-
-    /// Whether the stream may end here: no box has been begun and not ended.
-    pub fn at_boundary(&self) -> bool {
-        self.buffer.is_empty() && self.head.is_none()
     }
 
     /// Kind and size (with its header) of the next box, once all of it is

@@ -5,7 +5,6 @@
 //! as long as it takes; what the buffer can't hold in the meantime is left
 //! out, oldest first, which shows in the playlists as a discontinuity.
 
-mod backoff;
 mod buffer;
 mod task;
 
@@ -21,7 +20,7 @@ use domain::protocol::Timing;
 use domain::spec::Output;
 use domain::timeline::{CorruptTimeline, NewRun, Presentation, Rendition};
 use jiff::Timestamp;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 use tokio::task::{JoinError, JoinHandle};
 use tokio::time::Instant;
 use tracing::Instrument;
@@ -66,14 +65,10 @@ impl Config {
 pub struct Status {
     /// Grows several times a second: it is alive, even while the store is not.
     pub progress: u64,
-    /// The channel is claimed: this attempt may publish.
-    pub claimed: bool,
     /// Segments that players can fetch by now, of this attempt.
     pub published_segments: u64,
     /// The run of the last of them.
     pub published_run: Option<u32>,
-    /// Their bytes.
-    pub published_bytes: u64,
     /// When the last one could be fetched.
     pub last_published: Option<Instant>,
     /// Segments left out: for want of space, or because no playlist could
@@ -134,15 +129,6 @@ impl Publisher {
         Intake {
             shared: Arc::clone(&self.shared),
         }
-    }
-
-    /// Waits until all that was handed over before is published, left out, or
-    /// will never be as the publisher has ended.
-    pub async fn flush(&self) {
-        let (done, flushed) = oneshot::channel();
-        self.shared.push(Item::Flush(done));
-        // Dropped unsent where the publisher has ended.
-        let _ = flushed.await;
     }
 
     /// Ends the playlists after what was handed over before; the outcome will

@@ -9,13 +9,18 @@ use jiff::Timestamp;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
-use super::backoff::Backoff;
 use super::buffer::{Buffer, Item, Limits};
 use super::{Config, Outcome, Status};
+use crate::backoff::Backoff;
 
 /// How long one try may take. The S3 client gives up on a request sooner;
 /// this is for a file system that hangs.
 const TRY: Duration = Duration::from_secs(30);
+
+/// The pauses between two tries.
+fn backoff() -> Backoff {
+    Backoff::new(Duration::from_millis(200), Duration::from_secs(5)).with_jitter()
+}
 
 /// What the handle and the loop share.
 #[derive(Debug)]
@@ -98,7 +103,6 @@ impl Task {
     /// The outcome too, where it came before it was asked for.
     async fn publish(&self) -> Result<Outcome, Outcome> {
         let mut channel = self.claim().await?;
-        self.status.send_modify(|status| status.claimed = true);
         let mut current_run = None;
         loop {
             match self.alive(self.shared.take()).await {
@@ -112,8 +116,6 @@ impl Task {
                 Item::Segment(tracks) => {
                     self.segment(&mut channel, tracks, current_run).await?;
                 }
-                // Whoever asked may have gone.
-                Item::Flush(done) => drop(done.send(())),
                 Item::End => {
                     self.end(&mut channel).await?;
                     return Ok(Outcome::Ended);
@@ -130,7 +132,7 @@ impl Task {
             presentation,
             ..
         } = &self.config;
-        let mut backoff = Backoff::default();
+        let mut backoff = backoff();
         loop {
             let store = self.store.clone();
             let claim = Channel::claim(store, job, *attempt, *presentation, &Timestamp::now);
@@ -147,7 +149,6 @@ impl Task {
         tracks: Vec<SegmentTrack>,
         run: Option<u32>,
     ) -> Result<(), Outcome> {
-        let bytes: u64 = tracks.iter().map(|track| track.data.len() as u64).sum();
         if let Err(error) = channel.begin_segment(tracks, Timestamp::now()) {
             self.refused(&error);
             self.status
@@ -160,7 +161,6 @@ impl Task {
         self.status.send_modify(|status| {
             status.published_segments += 1;
             status.published_run = run;
-            status.published_bytes += bytes;
             status.last_published = Some(Instant::now());
         });
         Ok(())
@@ -196,7 +196,7 @@ impl Task {
 
     /// Tries until the store has taken all of it.
     async fn drive(&self, channel: &mut Channel) -> Result<(), Outcome> {
-        let mut backoff = Backoff::default();
+        let mut backoff = backoff();
         while self
             .try_once(channel.drive(&Timestamp::now), &mut backoff)
             .await?

@@ -131,7 +131,7 @@ async fn segments_come_out_in_order_and_the_end_is_an_end() {
     for n in 0..5 {
         publisher.intake().segment(segment(n));
     }
-    publisher.flush().await;
+    until(&publisher, |status| status.published_segments == 5).await;
     assert_eq!(world.playlist("audio").segments.len(), 5);
     publisher
         .intake()
@@ -145,14 +145,8 @@ async fn segments_come_out_in_order_and_the_end_is_an_end() {
     let playlist = world.playlist("video");
     assert!(playlist.ended && playlist.segments.len() == 6 && playlist.segments[5].discontinuity);
     let status = status.borrow().clone();
-    assert_eq!(
-        (status.published_segments, status.published_bytes),
-        (6, 12_000)
-    );
-    assert_eq!(status.dropped_segments, 0);
+    assert_eq!((status.published_segments, status.dropped_segments), (6, 0));
     world.assert_in_order();
-    // With the publisher gone nobody waits for ever.
-    publisher.flush().await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -160,7 +154,7 @@ async fn a_store_that_is_away_for_30_s_costs_no_segment() {
     let world = World::new();
     let publisher = world.start();
     publisher.intake().segment(segment(0));
-    publisher.flush().await;
+    until(&publisher, |status| status.published_segments == 1).await;
     world.faults.set_away(true);
     for n in 1..9 {
         publisher.intake().segment(segment(n));
@@ -170,13 +164,12 @@ async fn a_store_that_is_away_for_30_s_costs_no_segment() {
     assert_eq!(failing.published_segments, 1);
     world.faults.set_away(false);
     let back = Instant::now();
-    publisher.flush().await;
+    let status = until(&publisher, |status| status.published_segments == 9).await;
     assert!(
         back.elapsed() <= Duration::from_secs(6),
         "{:?}",
         back.elapsed()
     );
-    let status = until(&publisher, |status| status.published_segments == 9).await;
     assert_eq!((status.dropped_segments, status.store_error), (0, None));
     let playlist = world.playlist("video");
     assert_eq!(playlist.segments.len(), 9);
@@ -197,7 +190,7 @@ async fn an_end_that_the_store_does_not_take_is_not_told_as_one() {
         let world = World::new();
         let publisher = world.start();
         publisher.intake().segment(segment(0));
-        publisher.flush().await;
+        until(&publisher, |status| status.published_segments == 1).await;
         world.faults.set_away(away);
         let told = crate::attempt::end_playlists(publisher, patience).await;
         assert_eq!(told, ended);
@@ -220,7 +213,7 @@ async fn what_the_buffer_cannot_hold_is_left_out_behind_a_discontinuity() {
     let world = World::new();
     let publisher = world.start();
     publisher.intake().segment(segment(0));
-    publisher.flush().await;
+    until(&publisher, |status| status.published_segments == 1).await;
     world.faults.set_away(true);
     publisher.intake().segment(segment(1));
     until(&publisher, |status| status.store_error.is_some()).await;
@@ -229,7 +222,6 @@ async fn what_the_buffer_cannot_hold_is_left_out_behind_a_discontinuity() {
         publisher.intake().segment(segment(n));
     }
     world.faults.set_away(false);
-    publisher.flush().await;
     let status = until(&publisher, |status| status.published_segments == 17).await;
     assert_eq!(status.dropped_segments, 23);
     let playlist = world.playlist("audio");
@@ -253,7 +245,6 @@ async fn a_segment_that_no_playlist_can_hold_is_counted_and_the_next_one_publish
     long.tracks[0].duration *= 2;
     publisher.intake().segment(long);
     publisher.intake().segment(segment(3));
-    publisher.flush().await;
     let status = until(&publisher, |status| status.published_segments == 2).await;
     assert_eq!(status.dropped_segments, 1);
     assert!(world.playlist("video").segments[1].discontinuity);
@@ -265,14 +256,13 @@ async fn a_fenced_publisher_ends_at_once_with_all_that_waits() {
     let world = World::new();
     let mut publisher = world.start();
     publisher.intake().segment(segment(0));
-    publisher.flush().await;
+    until(&publisher, |status| status.published_segments == 1).await;
     let store = MediaStore::new(Arc::new(world.checked.clone()));
     end_channel(store, &world.config.job, 2, &Timestamp::now)
         .await
         .unwrap();
     publisher.intake().segment(segment(1));
     publisher.intake().segment(segment(2));
-    publisher.flush().await;
     assert!(matches!(
         publisher.outcome().await,
         Outcome::Fenced { holder: 2 }
@@ -293,7 +283,7 @@ async fn a_closed_channel_stays_open_for_the_next_attempt() {
     world.config.attempt = 2;
     let publisher = world.start();
     publisher.intake().segment(segment(0));
-    publisher.flush().await;
+    until(&publisher, |status| status.published_segments == 1).await;
     let playlist = world.playlist("video");
     assert!(playlist.segments.len() == 2 && playlist.segments[1].discontinuity);
     world.assert_in_order();
@@ -304,7 +294,7 @@ async fn it_shows_that_it_lives_while_it_waits_and_while_the_store_hangs() {
     let world = World::new();
     world.faults.plan(3, Fault::Freeze);
     let publisher = world.start();
-    let idle = until(&publisher, |status| status.claimed && status.progress > 10).await;
+    let idle = until(&publisher, |status| status.progress > 10).await;
     publisher.intake().segment(segment(0));
     world.faults.frozen().await;
     until(&publisher, |status| status.progress > idle.progress + 10).await;

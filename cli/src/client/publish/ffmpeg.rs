@@ -69,8 +69,7 @@ pub async fn run(
         Some(progress) => progress.await.unwrap_or_default(),
         None => false,
     };
-    let ended = ended.map(|code| End { code, got_through });
-    ended
+    ended.map(|code| End { code, got_through })
 }
 
 fn spawn(source: &[String], target: &str) -> Result<Child, Failure> {

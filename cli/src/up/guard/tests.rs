@@ -56,6 +56,9 @@ async fn a_name_that_was_made_to_resolve_to_us_is_refused() {
         "",
         "not a host",
         "localhost@evil.test",
+        "evil@127.0.0.1",
+        "127.0.0.1/evil",
+        "localhost#x",
     ] {
         assert_eq!(status(None, &[("host", host)]).await, 403, "{host}");
     }

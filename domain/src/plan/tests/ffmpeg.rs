@@ -234,6 +234,39 @@ fn every_mix_of_encoders_and_rates_gives_aligned_gops() {
 }
 
 #[test]
+fn encoders_start_with_the_extremes_that_are_accepted() {
+    let input = flv(true, false);
+    let mut rates = Vec::new();
+    for codec in ["h264", "h265", "av1"] {
+        for crf in [json!(null), json!(30)] {
+            for (bitrate, max, buffer) in [
+                ("10k", "10k", "10k"),
+                ("10k", "10k", "100k"),
+                ("365k", "365k", "3650k"),
+                ("5M", "5M", "100k"),
+                ("50M", "100M", "400M"),
+                ("100M", "100M", "2M"),
+            ] {
+                let preset = if codec == "av1" { "12" } else { "ultrafast" };
+                rates.push(json!({"Codec": codec, "Preset": preset, "Crf": crf,
+                    "Bitrate": bitrate, "Max_bitrate": max, "Buf_size": buffer}));
+            }
+        }
+    }
+    for video in rates {
+        let mut body = ladder(video.clone(), json!({}));
+        body["Output"]["Audio_outputs"] = json!([]);
+        body["Output"]["Video_outputs"]
+            .as_array_mut()
+            .unwrap()
+            .truncate(1);
+        let plan = plan(&spec(&body), &super::video(), &Feed::FlvPipe);
+        let fragments = fragments(&plan, &run(&plan, input.clone()));
+        assert!(!fragments.is_empty(), "{video}");
+    }
+}
+
+#[test]
 fn what_the_input_lacks_is_made_up_and_ends_with_it() {
     let body = ladder(json!({}), json!({}));
     for (input, media) in [(video(), flv(true, false)), (audio(), flv(false, true))] {

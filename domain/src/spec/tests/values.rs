@@ -108,66 +108,6 @@ fn values_out_of_range_name_their_field() {
     }
 }
 
-/// SVT-AV1 refuses them only when it is opened.
-#[test]
-fn what_svt_av1_takes_for_its_buffer_is_judged_before() {
-    let video = |members: serde_json::Value| {
-        let mut body = with(&format!("{VIDEO}/Codec"), json!("av1"));
-        body["Output"]["Video_outputs"][0]["Preset"] = json!(10);
-        body["Output"]["Video_outputs"][0]
-            .as_object_mut()
-            .unwrap()
-            .extend(members.as_object().unwrap().clone());
-        body
-    };
-    let long = video(json!({"Bitrate": "365k", "Buf_size": "10M"}));
-    fault_at(&format!("{VIDEO}/Buf_size"), &long);
-    let short = video(json!({"Bitrate": "5M", "Max_bitrate": "6M", "Buf_size": "10k"}));
-    fault_at(&format!("{VIDEO}/Buf_size"), &short);
-    let crf = json!({"Crf": 30, "Bitrate": "90M", "Max_bitrate": "150M", "Buf_size": "180M"});
-    fault_at(&format!("{VIDEO}/Max_bitrate"), &video(crf));
-    parse(&video(json!({"Crf": 30, "Buf_size": "10M"}))).unwrap();
-    parse(&video(json!({"Bitrate": "365k", "Buf_size": "3650k"}))).unwrap();
-}
-
-#[test]
-fn a_fragment_is_no_more_than_can_be_published() {
-    let body = |bitrate: &str, gop: u32, fragment: Option<f64>| {
-        json!({
-            "output": {
-                "segment_duration": 10,
-                "fragment_duration": fragment,
-                "video_outputs": [
-                    {"width": 3840, "height": 2160, "bitrate": bitrate, "gop_size": gop},
-                ],
-                "audio_outputs": [{}],
-            },
-        })
-    };
-    let at = "/output/video_outputs/0/bitrate";
-    let detail = fault_at(at, &body("60M", 10, Some(10.0)));
-    assert!(detail.contains("92 MB at once"), "{detail}");
-    parse(&body("60M", 10, Some(1.0))).unwrap();
-    parse(&body("60M", 2, Some(2.0))).unwrap();
-}
-
-#[test]
-fn a_window_that_costs_much_is_warned_of() {
-    let warned = |segment: u32, window: u32| {
-        let mut body = with("/Output/Segment_duration", json!(segment));
-        body["Output"]["Time_shift_buffer_depth"] = json!(window);
-        for video in 0..2 {
-            body["Output"]["Video_outputs"][video]["Gop_size"] = json!(1);
-        }
-        let warnings = parse(&body).unwrap().warnings();
-        warnings
-            .iter()
-            .any(|warning| warning.pointer == "/output/time_shift_buffer_depth")
-    };
-    assert!(warned(1, 14_400));
-    assert!(!warned(4, 14_400) && !warned(1, 120));
-}
-
 #[test]
 fn packaging_out_of_range_names_its_field() {
     for (key, hostile) in [
@@ -287,4 +227,73 @@ fn presets_are_those_of_the_encoder() {
         &with(&format!("{VIDEO}/Codec"), json!("av1")),
     );
     assert!(detail.contains("libsvtav1"), "{detail}");
+}
+
+#[test]
+fn svt_av1_starts_with_what_is_accepted() {
+    let av1 = |crf: Value, bitrate: &str, max: Value, buffer: Value| {
+        let mut body = with(&format!("{VIDEO}/Codec"), json!("av1"));
+        let video = &mut body["Output"]["Video_outputs"][0];
+        video["Preset"] = json!(12);
+        video["Crf"] = crf;
+        video["Bitrate"] = json!(bitrate);
+        video["Max_bitrate"] = max;
+        video["Buf_size"] = buffer;
+        body
+    };
+    let none = Value::Null;
+    // 20 ms to 10 s of the mean; of the maximum beside a quality.
+    for (crf, bitrate, max, buffer) in [
+        (none.clone(), "365k", none.clone(), json!("3651k")),
+        (none.clone(), "365k", none.clone(), json!("10M")),
+        (none.clone(), "5M", none.clone(), json!("99k")),
+        (json!(30), "5M", json!("6M"), json!("119k")),
+        (json!(30), "500k", json!("600k"), json!("6001k")),
+    ] {
+        let body = av1(crf, bitrate, max, buffer);
+        let detail = fault_at(&format!("{VIDEO}/Buf_size"), &body);
+        assert!(detail.contains("0.02 to 10 seconds"), "{detail}");
+    }
+    let body = av1(json!(30), "10M", json!("150M"), none.clone());
+    let detail = fault_at(&format!("{VIDEO}/Max_bitrate"), &body);
+    assert!(detail.contains("100M"), "{detail}");
+    for (crf, bitrate, max, buffer) in [
+        (none.clone(), "365k", none.clone(), json!("3650k")),
+        (none.clone(), "5M", none.clone(), json!("100k")),
+        (none.clone(), "50M", json!("150M"), none.clone()),
+        (json!(30), "5M", json!("6M"), json!("120k")),
+        (json!(30), "100M", none.clone(), none),
+    ] {
+        let spec = parse(&av1(crf.clone(), bitrate, max, buffer)).unwrap();
+        let most = spec.output.video_outputs[0].max_bitrate;
+        assert!(crf.is_null() || most <= 100_000_000, "{most}");
+    }
+}
+
+#[test]
+fn fragments_are_no_larger_than_a_worker_takes_them() {
+    let long = |bitrate: &str, low_latency: bool| {
+        let mut body = sample();
+        body["Output"]["Segment_duration"] = json!(10);
+        body["Output"]["Low_latency_mode"] = json!(low_latency);
+        for video in body["Output"]["Video_outputs"].as_array_mut().unwrap() {
+            video["Gop_size"] = json!(10);
+        }
+        let video = &mut body["Output"]["Video_outputs"][0];
+        video["Bitrate"] = json!(bitrate);
+        video.as_object_mut().unwrap().remove("Max_bitrate");
+        video.as_object_mut().unwrap().remove("Buf_size");
+        body
+    };
+    let detail = fault_at(&format!("{VIDEO}/Bitrate"), &long("60M", false));
+    assert!(
+        detail.contains("97 MB") && detail.contains("67 MB"),
+        "{detail}"
+    );
+    parse(&long("40M", false)).unwrap();
+    // In parts of 0.4 s.
+    parse(&long("60M", true)).unwrap();
+    let mut body = long("40M", false);
+    body["Output"]["Video_outputs"][0]["Max_bitrate"] = json!("80M");
+    fault_at(&format!("{VIDEO}/Max_bitrate"), &body);
 }

@@ -18,9 +18,9 @@ use futures::future::BoxFuture;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::backoff::Backoff;
 use super::beat::{Orders, Pulse};
 use super::connection::Connection;
+use super::failures::Failures;
 use super::report::{Reporter, Reporting};
 use super::run::ActiveRun;
 use super::source::{Source, bitrate_window};
@@ -91,6 +91,8 @@ type Finishing = BoxFuture<'static, RunEnd>;
 /// What happened.
 enum Wake {
     Orders,
+    /// The beat has broken: no orders come any more.
+    Beatless,
     Leaving,
     Published,
     PublisherEnded(PublisherEnd),
@@ -127,9 +129,9 @@ pub struct Session<'a> {
     opening: Option<Opening>,
     runs: u32,
     /// Runs that came to nothing through FFmpeg's fault: they have a budget.
-    failures: Backoff,
+    failures: Failures,
     /// Tries that found no input, or not for long: they cost but time.
-    input_failures: Backoff,
+    input_failures: Failures,
     /// No run before then: the last one came to nothing.
     not_before: Instant,
     /// FLV that FFmpeg has not taken yet; nothing is read meanwhile.
@@ -193,8 +195,8 @@ impl<'a> Session<'a> {
             finishing: None,
             opening: None,
             runs: 0,
-            failures: Backoff::default(),
-            input_failures: Backoff::default(),
+            failures: Failures::default(),
+            input_failures: Failures::default(),
             not_before: now,
             waiting: None,
             pressure: Pressure::default(),
@@ -252,11 +254,7 @@ impl<'a> Session<'a> {
                 && Instant::now() >= self.hold_until;
             let wake = tokio::select! {
                 biased;
-                changed = self.orders.changed() => match changed {
-                    Ok(()) => Wake::Orders,
-                    // Without beats nothing says that it is still ours.
-                    Err(_) => return Outcome::Gone,
-                },
+                wake = ordered(&mut self.orders) => wake,
                 () = leaving.cancelled() => Wake::Leaving,
                 end = publisher.outcome() => Wake::PublisherEnded(end),
                 Ok(()) = status.changed() => Wake::Published,
@@ -272,6 +270,8 @@ impl<'a> Session<'a> {
             self.pulse.moved();
             let done = match wake {
                 Wake::Orders => self.take_orders(source),
+                // Without a beat nobody keeps the booking.
+                Wake::Beatless => Some(Outcome::Gone),
                 Wake::Leaving => Some(Self::leave()),
                 Wake::PublisherEnded(end) => Some(Self::publisher_ended(end)),
                 Wake::Published => {
@@ -331,6 +331,14 @@ impl Source {
     }
 }
 
+/// New orders, or that there will be none.
+async fn ordered(orders: &mut watch::Receiver<Orders>) -> Wake {
+    match orders.changed().await {
+        Ok(()) => Wake::Orders,
+        Err(_) => Wake::Beatless,
+    }
+}
+
 /// Hands waiting FLV to FFmpeg; for ever where there is none.
 async fn write(run: Option<&ActiveRun>, waiting: Option<&Bytes>) {
     match (run, waiting) {
@@ -359,5 +367,27 @@ async fn pending_or<T>(future: Option<&mut BoxFuture<'static, T>>) -> T {
     match future {
         Some(future) => future.await,
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::protocol::Assignment;
+
+    use super::*;
+    use crate::attempt::drain::Departure;
+
+    #[tokio::test]
+    async fn a_broken_beat_is_seen_after_its_last_orders() {
+        let (sender, mut orders) = watch::channel(Orders {
+            assignment: Assignment::Run,
+            stream_key: StreamKey::generate(),
+            departure: Departure::Stay,
+        });
+        sender.send_modify(|orders| orders.assignment = Assignment::Stop);
+        drop(sender);
+        assert!(matches!(ordered(&mut orders).await, Wake::Orders));
+        assert_eq!(orders.borrow().assignment, Assignment::Stop);
+        assert!(matches!(ordered(&mut orders).await, Wake::Beatless));
     }
 }

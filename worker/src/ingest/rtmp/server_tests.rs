@@ -106,6 +106,7 @@ async fn ffmpeg_publishes_with_the_key_and_ends_cleanly() {
     );
     assert_eq!(ingest.after_media().await, Event::Disconnected(End::Clean));
     assert!(child.wait().await.unwrap().success());
+    assert!(ingest.events.try_recv().is_err(), "nobody was refused");
 }
 
 #[tokio::test]
@@ -378,8 +379,8 @@ async fn a_crowd_of_strangers_does_not_keep_the_publisher_out() {
     let mut refused = 0;
     loop {
         match ingest.next().await {
-            Event::Connected { .. } => break,
             Event::Refused { .. } => refused += 1,
+            Event::Connected { .. } => break,
             other => panic!("{other:?}"),
         }
     }
