@@ -3,10 +3,8 @@ import { card } from './ui.js';
 import { h, setText } from './dom.js';
 import * as format from './format.js';
 import { sparkline } from './spark.js';
-import { describeInputAudio, describeInputVideo } from './states.js';
+import { describeInputAudio, describeInputVideo, slowness } from './states.js';
 
-/** Below this speed the transcoder falls behind the input. */
-const SLOW = 0.97;
 /** A newest segment older than so many segment durations means trouble. */
 const LATE_SEGMENTS = 3;
 
@@ -17,12 +15,12 @@ const TILES = [
     label: 'Speed',
     value: (s, job) => (job.state === 'streaming' ? `${format.decimal(s.speed)}×` : '–'),
     sample: (s) => s.speed,
-    warn: (s, job) => job.state === 'streaming' && s.speed > 0 && s.speed < SLOW && 'slower than real time',
+    warn: (_, __, { isSlow }) => isSlow && 'slower than real time',
   },
   { name: 'bitrate', label: 'Input bitrate', value: (s) => format.bitrate(s.input?.bitrate_kbps == null ? null : s.input.bitrate_kbps * 1000), sample: (s) => s.input?.bitrate_kbps },
   { name: 'video', label: 'Input video', value: (s) => describeInputVideo(s.input?.video) || '–' },
   { name: 'audio', label: 'Input audio', value: (s) => describeInputAudio(s.input?.audio) || '–' },
-  { name: 'dropped', label: 'Dropped', unit: 'frames', value: (s) => format.count(s.dropped_frames), warn: (s, _, before) => s.dropped_frames > before.dropped_frames && 'dropping frames now' },
+  { name: 'dropped', label: 'Dropped', unit: 'frames', value: (s) => format.count(s.dropped_frames), warn: (s, _, { before }) => s.dropped_frames > before.dropped_frames && 'dropping frames now' },
   {
     name: 'segment',
     label: 'Last segment',
@@ -48,13 +46,15 @@ export function statsCard() {
     return { ...tile, element, value, note, spark, unit, read: tile.value };
   });
   let before = {};
+  const judge = slowness();
   return {
     element: card('Live figures', { id: 'stats' }, h('dl', { class: 'tiles' }, ...tiles.map(({ element }) => element))),
     update(job) {
       const stats = job.stats ?? {};
+      const context = { before, isSlow: judge(job) };
       for (const tile of tiles) {
         const text = tile.read(stats, job);
-        const warning = tile.warn?.(stats, job, before) || '';
+        const warning = tile.warn?.(stats, job, context) || '';
         setText(tile.value, text);
         setText(tile.note, warning);
         tile.element.dataset.warn = warning ? 'yes' : 'no';

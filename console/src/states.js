@@ -67,6 +67,29 @@ export function allowedActions(job) {
   };
 }
 
+/** Below this speed the transcoder falls behind the input. */
+export const SLOW = 0.97;
+/** So many figures in a row below it are no mere wobble of the measure. */
+export const SLOW_FIGURES = 3;
+
+/**
+ * Judges a job's figures one after the other: whether its transcoder is
+ * slower than real time, as the worker says or as several in a row show.
+ */
+export function slowness() {
+  let inARow = 0;
+  let last = '';
+  return (job) => {
+    const { speed, fps, bytes_ingested: bytes } = job.stats ?? {};
+    const figures = JSON.stringify([job.attempt, speed, fps, bytes]);
+    if (job.state !== 'streaming' || !(speed > 0 && speed < SLOW)) inARow = 0;
+    // The page may ask more often than the worker reports.
+    else if (figures !== last) inARow += 1;
+    last = figures;
+    return job.state === 'streaming' && (job.reason?.code === 'transcoder_slow' || inARow >= SLOW_FIGURES);
+  };
+}
+
 /** Whether players can fetch a playlist with segments in it. */
 export function isPlayable(job) {
   return job.state === 'streaming' && typeof job.stats?.last_segment_age_ms === 'number';

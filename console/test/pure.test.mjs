@@ -167,6 +167,21 @@ test('a playlist is asked for only when it has segments', () => {
   assert.ok(!states.isPlayable({ state: 'streaming', stats: null }));
 });
 
+test('one low figure is no slow transcoder; several in a row, or the word of the worker, are', () => {
+  const job = (speed, bytes, more = {}) => ({ state: 'streaming', attempt: 1, reason: null, stats: { speed, fps: 25, bytes_ingested: bytes }, ...more });
+  const judge = states.slowness();
+  assert.ok(!judge(job(0.9, 1)));
+  assert.ok(!judge(job(1, 2)), 'caught up');
+  assert.ok(!judge(job(0.96, 3)) && !judge(job(0.95, 4)));
+  assert.ok(!judge(job(0.95, 4)), 'the same figures seen again');
+  assert.ok(judge(job(0.94, 5)) && judge(job(0.94, 5)), 'three in a row');
+  assert.ok(!judge(job(0, 6)), 'nothing is measured');
+  const told = { reason: { code: 'transcoder_slow' } };
+  assert.ok(judge(job(1, 7, told)));
+  assert.ok(!judge(job(1, 8, { ...told, state: 'running' })));
+  assert.ok(!judge({ state: 'streaming', stats: null }));
+});
+
 test('an event says what happened, how bad it is, and why', () => {
   const reason = { code: 'store_unavailable', message: 'the media store takes no segments at present' };
   const on = { from: 'streaming', to: 'streaming' };

@@ -86,6 +86,8 @@ pub enum End {
 /// Why a connection was turned away before it could publish.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
+    /// The stream name, which carries the key, is empty.
+    NoKey,
     /// The stream key is not the job's.
     WrongKey,
     /// Another publisher is on.
@@ -104,6 +106,7 @@ impl Refusal {
     /// The reason in words for logs and the job's history.
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::NoKey => "no stream key: push to INGEST/KEY",
             Self::WrongKey => "wrong stream key",
             Self::Busy => "another publisher is already connected",
             Self::Play => "playing from the ingest is not possible",

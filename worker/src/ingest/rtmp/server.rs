@@ -200,6 +200,9 @@ impl Gate {
             Err(_) => return self.report(peer, Refusal::TooSlow),
         };
         let shown = shown_key(&name).to_owned();
+        if shown.is_empty() {
+            return self.refuse(connection, Refusal::NoKey).await;
+        }
         // Seen from here on, every later change of the key wakes `rotated`.
         if !self.key.borrow_and_update().matches(&shown) {
             return self.refuse(connection, Refusal::WrongKey).await;

@@ -128,6 +128,27 @@ async fn a_wrong_key_is_refused_before_any_media() {
     assert!(ingest.events.try_recv().is_err());
 }
 
+/// As an encoder does whose field for the key was left empty.
+#[tokio::test]
+async fn a_missing_key_is_named_as_such() {
+    let mut ingest = Ingest::start().await;
+    for name in ["", "?token=x/y"] {
+        let mut child = publisher(&ingest.url(name), "320x180", 48_000, &[]);
+        assert!(matches!(
+            ingest.next().await,
+            Event::Refused {
+                why: Refusal::NoKey,
+                ..
+            }
+        ));
+        let status = timeout(5 * SECOND, child.wait())
+            .await
+            .expect("it gives up")
+            .unwrap();
+        assert!(!status.success());
+    }
+}
+
 #[tokio::test]
 async fn a_second_publisher_is_refused_and_the_first_goes_on() {
     let mut ingest = Ingest::start().await;
