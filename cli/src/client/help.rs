@@ -81,6 +81,8 @@ Examples:
 
 /// For `ezlive delete`.
 pub const DELETE: &str = "\
+Without --media, what the job has published stays where it is, and plays on.
+
 Examples:
   ezlive delete 5d7e
   ezlive delete 5d7e --force --media         stop it, and delete all it has published";

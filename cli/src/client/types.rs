@@ -36,6 +36,11 @@ impl Job {
         }
     }
 
+    /// Whether there may be media of it: it has been placed on a worker.
+    pub fn may_have_published(&self) -> bool {
+        self.attempt != Some(0)
+    }
+
     /// `: message (code)`, or nothing.
     pub fn because(&self) -> String {
         self.reason

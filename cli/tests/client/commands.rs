@@ -371,6 +371,7 @@ async fn delete_says_what_the_api_does() {
     let api = MockApi::start(|seen| match seen.call.as_str() {
         call if call.ends_with("?force=true&media=true") => (202, job_in("stopping")),
         call if call.ends_with("?media=true") => (202, job_in("failed")),
+        call if call.starts_with("GET") => (200, job_in("failed")),
         call if call.contains("force") => (204, Value::Null),
         _ => problem(
             409,
@@ -385,6 +386,7 @@ async fn delete_says_what_the_api_does() {
         (ended.code, ended.stdout),
         (Some(0), format!("{JOB}  is being stopped, then deleted\n"))
     );
+    assert_eq!(ended.stderr, "");
     let ended = run(&api.url, &["delete", JOB, "--media"]).await;
     assert_eq!(
         (ended.code, ended.stdout),
@@ -395,11 +397,28 @@ async fn delete_says_what_the_api_does() {
         (ended.code, ended.stdout),
         (Some(0), format!("{JOB}  deleted\n"))
     );
+    assert_eq!(ended.stderr, "its media stays; `--media` removes it too\n");
+    let ended = run(&api.url, &["delete", JOB, "--force", "--json"]).await;
+    assert_eq!(ended.json()["deleted"], true);
+    assert_eq!(ended.stderr, "");
+}
+
+#[tokio::test]
+async fn nothing_is_said_of_the_media_of_a_job_that_never_ran() {
+    let api = MockApi::start(|seen| {
+        let mut job = job_in("stopped");
+        job["attempt"] = json!(0);
+        if seen.call.starts_with("GET") {
+            (200, job)
+        } else {
+            (204, Value::Null)
+        }
+    })
+    .await;
+    let ended = run(&api.url, &["delete", JOB]).await;
     assert_eq!(
-        run(&api.url, &["delete", JOB, "--force", "--json"])
-            .await
-            .json()["deleted"],
-        true
+        (ended.code, ended.stdout, ended.stderr.as_str()),
+        (Some(0), format!("{JOB}  deleted\n"), "")
     );
 }
 
