@@ -423,6 +423,23 @@ async fn nothing_is_said_of_the_media_of_a_job_that_never_ran() {
 }
 
 #[tokio::test]
+async fn create_tells_what_comes_next_where_somebody_is_to_push() {
+    let spec = temp_file("{}");
+    for (input, is_pushed) in [
+        (json!({ "url": "rtmp://127.0.0.1:1935/live/app" }), true),
+        (json!({ "url": null }), true),
+        (json!({ "url": "srt://origin.example:7000" }), false),
+    ] {
+        let mut job = job_in("created");
+        job["spec"] = json!({ "input": input });
+        let api = MockApi::start(move |_| (201, job.clone())).await;
+        let ended = run(&api.url, &["create", spec.path().to_str().unwrap()]).await;
+        let next = "next      ezlive publish 00005d7e0001, or ezlive get 00005d7e0001 for";
+        assert_eq!(ended.stdout.contains(next), is_pushed, "{}", ended.stdout);
+    }
+}
+
+#[tokio::test]
 async fn plan_prints_the_command_for_a_shell() {
     let command = "ffmpeg -i pipe:0 -filter_complex '[0:v]fps=25,split=2[a][b]' -map '[a]'";
     let answer = json!({
