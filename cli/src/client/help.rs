@@ -60,7 +60,7 @@ Examples:
 pub const WATCH: &str = "\
 Prints a line for every change, timed in milliseconds since the first line,
 and on a terminal a live line with frame rate, speed and bitrate. Ends when
-the job is stopped (exit code 0) or failed (1). The API may be away for up to
+the job is stopped or deleted (exit code 0) or failed (1). The API may be away for up to
 a minute.
 
 Examples:

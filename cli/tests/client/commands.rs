@@ -439,6 +439,33 @@ async fn create_tells_what_comes_next_where_somebody_is_to_push() {
     }
 }
 
+/// Its last event is gone with it.
+#[tokio::test]
+async fn watch_of_a_job_that_is_deleted_ends_well() {
+    for json in [false, true] {
+        let looks = Arc::new(AtomicUsize::new(0));
+        let api = MockApi::start(move |seen| match looks.fetch_add(1, Ordering::SeqCst) {
+            0 => (200, job_in("streaming")),
+            1 => history(&seen.call, &long_history(1)),
+            _ => problem(404, "No such job", "it may have been deleted"),
+        })
+        .await;
+        let args = ["watch", JOB, "--json"];
+        let args = &args[..if json { 3 } else { 2 }];
+        let ended = run(&api.url, args).await;
+        assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
+        let last = ended.stdout.lines().last().unwrap();
+        if json {
+            let last: Value = serde_json::from_str(last).unwrap();
+            assert_eq!(last, json!({ "id": JOB, "deleted": true }));
+        } else {
+            assert_eq!(last, "deleted");
+        }
+    }
+    let api = MockApi::start(|seen| problem(404, "No such job", &seen.call)).await;
+    assert_eq!(run(&api.url, &["watch", JOB]).await.code, Some(4));
+}
+
 #[tokio::test]
 async fn plan_prints_the_command_for_a_shell() {
     let command = "ffmpeg -i pipe:0 -filter_complex '[0:v]fps=25,split=2[a][b]' -map '[a]'";
