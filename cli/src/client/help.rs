@@ -129,10 +129,12 @@ Examples:
 /// For `ezlive doctor`.
 pub const DOCTOR: &str = "\
 Exit code 0 if all that is needed is there, else 1; each lack comes with its
-remedy. An API that isn't running is a fault only if you name it.
+remedy. An API that isn't running is a fault only if you name it; without --url
+and EZLIVE_URL it is looked for where --listen says.
 
 Examples:
   ezlive doctor
   ezlive doctor --data /srv/ezlive --rtmp-ports 1935-1940
+  ezlive doctor --listen 127.0.0.1:1180 --rtmp-ports 1935
   ezlive doctor --ffmpeg /opt/ffmpeg/bin/ffmpeg
   ezlive doctor --json | jq '.checks[] | select(.status != \"ok\")'";

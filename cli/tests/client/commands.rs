@@ -466,6 +466,57 @@ async fn watch_of_a_job_that_is_deleted_ends_well() {
     assert_eq!(run(&api.url, &["watch", JOB]).await.code, Some(4));
 }
 
+/// As in `EZLIVE_URL= ezlive list`, or a unit file that leaves one open.
+#[tokio::test]
+async fn a_variable_that_is_set_to_nothing_is_unset() {
+    let api = MockApi::start(|seen| match seen.headers.get("authorization") {
+        None => (200, json!({ "jobs": [], "next_cursor": null })),
+        Some(_) => problem(401, "Unauthorized", "a token that nobody gave"),
+    })
+    .await;
+    let mut command = ezlive("", &["list", "--url", &api.url]);
+    command.env("EZLIVE_TOKEN", "").env("EZLIVE_AUTH", "");
+    let ended = end(command).await;
+    assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), "no jobs\n"));
+    let ended = end(ezlive("", &["plan", "/no/such/file"])).await;
+    assert!(
+        ended.stderr.contains("can't read /no/such/file"),
+        "{}",
+        ended.stderr
+    );
+}
+
+#[tokio::test]
+async fn doctor_looks_for_the_api_where_it_is_to_listen() {
+    let api = MockApi::start(|_| (200, json!({ "status": "ok" }))).await;
+    let listen = api.url.strip_prefix("http://").unwrap();
+    let doctor = |listen: &str| ezlive("", &["doctor", "--listen", listen, "--rtmp-ports", "1935"]);
+    let ended = end(doctor(listen)).await;
+    assert!(
+        ended
+            .stdout
+            .contains(&format!("✓ API port: {listen} is in use by ezlive\n"))
+            && ended
+                .stdout
+                .contains(&format!("✓ API: answers at {}\n", api.url)),
+        "{}",
+        ended.stdout
+    );
+    let free = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let free = free.local_addr().unwrap().to_string();
+    let ended = end(doctor(&free)).await;
+    assert!(
+        ended
+            .stdout
+            .contains(&format!("! API: nothing at http://{free}"))
+            && ended
+                .stdout
+                .contains(&format!("Start it: ezlive up --listen {free}")),
+        "{}",
+        ended.stdout
+    );
+}
+
 #[tokio::test]
 async fn plan_prints_the_command_for_a_shell() {
     let command = "ffmpeg -i pipe:0 -filter_complex '[0:v]fps=25,split=2[a][b]' -map '[a]'";
