@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use cli::{client, up};
 
 /// Live channels as an API: post a job, push a stream, play HLS and DASH.
@@ -28,7 +28,8 @@ enum Command {
 
 fn main() -> ExitCode {
     worker::ffmpeg::shim::run_if_asked();
-    let args = Args::parse();
+    let command = client::GlobalArgs::without_empty_variables(Args::command());
+    let args = Args::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit());
     match args.command {
         Command::Client(command) => client::run(&args.global, command),
         Command::Up(args) => up::run(&args),

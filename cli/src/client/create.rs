@@ -44,6 +44,12 @@ pub async fn run(api: &ApiClient, output: &Output, args: &CreateArgs) -> Result<
         (false, _) => {
             output.line(&format!("job       {}", output::clean(&job.id)))?;
             get::print_playback(output, &job)?;
+            if job.is_pushed() {
+                let id = get::short(&job.id);
+                output.line(&format!(
+                    "next      ezlive publish {id}, or ezlive get {id} for server and key"
+                ))?;
+            }
             output.warnings(job.warnings.as_deref());
         }
     }

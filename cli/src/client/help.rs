@@ -60,7 +60,7 @@ Examples:
 pub const WATCH: &str = "\
 Prints a line for every change, timed in milliseconds since the first line,
 and on a terminal a live line with frame rate, speed and bitrate. Ends when
-the job is stopped (exit code 0) or failed (1). The API may be away for up to
+the job is stopped or deleted (exit code 0) or failed (1). The API may be away for up to
 a minute.
 
 Examples:
@@ -81,6 +81,8 @@ Examples:
 
 /// For `ezlive delete`.
 pub const DELETE: &str = "\
+Without --media, what the job has published stays where it is, and plays on.
+
 Examples:
   ezlive delete 5d7e
   ezlive delete 5d7e --force --media         stop it, and delete all it has published";
@@ -128,10 +130,12 @@ Examples:
 /// For `ezlive doctor`.
 pub const DOCTOR: &str = "\
 Exit code 0 if all that is needed is there, else 1; each lack comes with its
-remedy. An API that isn't running is a fault only if you name it.
+remedy. An API that isn't running is a fault only if you name it; without --url
+and EZLIVE_URL it is looked for where --listen says.
 
 Examples:
   ezlive doctor
   ezlive doctor --data /srv/ezlive --rtmp-ports 1935-1940
+  ezlive doctor --listen 127.0.0.1:1180 --rtmp-ports 1935
   ezlive doctor --ffmpeg /opt/ffmpeg/bin/ffmpeg
   ezlive doctor --json | jq '.checks[] | select(.status != \"ok\")'";

@@ -103,7 +103,7 @@ pub struct DeleteArgs {
     /// Stop it first if it is live
     #[arg(long)]
     force: bool,
-    /// Delete what it has published, too
+    /// Delete what it has published, too; without this it stays
     #[arg(long)]
     media: bool,
 }
@@ -114,6 +114,8 @@ pub struct DeleteArgs {
 /// What the API says.
 pub async fn delete(api: &ApiClient, output: &Output, args: &DeleteArgs) -> Result<(), Failure> {
     let id = resolve::job(api, &args.job).await?;
+    // Afterwards there is no job to ask.
+    let keeps_media = !args.media && api.job(&id).await?.body.may_have_published();
     let answer = api
         .delete(&id, args.force, args.media)
         .await
@@ -128,7 +130,11 @@ pub async fn delete(api: &ApiClient, output: &Output, args: &DeleteArgs) -> Resu
         Some(job) if matches!(job.state.as_str(), "stopped" | "failed") => "is being deleted",
         Some(_) => "is being stopped, then deleted",
     };
-    output.line(&format!("{id}  {what}"))
+    output.line(&format!("{id}  {what}"))?;
+    if keeps_media {
+        output.note("its media stays; `--media` removes it too");
+    }
+    Ok(())
 }
 
 /// A refusal whose remedy is the command's flag, not the API's parameter.

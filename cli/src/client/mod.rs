@@ -1,7 +1,7 @@
 //! The client commands: each is a few calls of the API and what a person, or
 //! a script, wants to see of the answers.
 
-mod api;
+pub(crate) mod api;
 mod create;
 mod doctor;
 mod failure;
@@ -19,8 +19,10 @@ mod types;
 mod watch;
 mod workers;
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::ExitCode;
 
+use clap::builder::{OsStr, Resettable};
 use clap::{Args, Subcommand, ValueEnum};
 use url::Url;
 
@@ -32,10 +34,16 @@ use output::Output;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Options of every command")]
 pub struct GlobalArgs {
-    /// Where the API is
-    #[arg(long, global = true, env = "EZLIVE_URL",
-        hide_env_values = true, default_value = api::DEFAULT_URL, value_name = "URL", value_parser = api_url)]
-    pub url: Url,
+    /// Where the API is [default: http://127.0.0.1:1080]
+    #[arg(
+        long,
+        global = true,
+        env = "EZLIVE_URL",
+        hide_env_values = true,
+        value_name = "URL",
+        value_parser = api_url
+    )]
+    pub url: Option<Url>,
     /// The API's bearer token; better given as EZLIVE_TOKEN, where process lists don't show it
     #[arg(
         long,
@@ -61,6 +69,34 @@ pub struct GlobalArgs {
     /// No colours; so does a NO_COLOR in the environment, or output that is no terminal
     #[arg(long, global = true)]
     pub no_color: bool,
+}
+
+impl GlobalArgs {
+    /// A command line that takes variables of [`GlobalArgs`] that are set to
+    /// nothing for unset, as scripts mean it.
+    pub fn without_empty_variables(mut command: clap::Command) -> clap::Command {
+        let variables = [
+            ("url", "EZLIVE_URL"),
+            ("token", "EZLIVE_TOKEN"),
+            ("auth", "EZLIVE_AUTH"),
+        ];
+        for (id, name) in variables {
+            if std::env::var_os(name).is_some_and(|value| value.is_empty()) {
+                command = command.mut_arg(id, |arg| arg.env(Resettable::<OsStr>::Reset));
+            }
+        }
+        command
+    }
+}
+
+/// Where this machine reaches what listens at this address.
+pub fn local_url(listen: SocketAddr) -> String {
+    let ip = match listen.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    format!("http://{}", SocketAddr::new(ip, listen.port()))
 }
 
 /// How calls show who makes them.
@@ -131,15 +167,23 @@ async fn dispatch(
 ) -> Result<ExitCode, Failure> {
     // Fails only where it was installed before, which is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
+    let url = match (&global.url, &command) {
+        (Some(url), _) => url.clone(),
+        // What it asks about is what `ezlive up` would do there.
+        (None, Command::Doctor(args)) => default_url(&args.usual_url())?,
+        (None, _) => default_url(api::DEFAULT_URL)?,
+    };
     let auth = match global.auth {
         AuthKind::Bearer => Auth::Bearer(global.token.clone()),
-        AuthKind::Iam => Auth::Iam(Signer::from_environment(&global.url).await?),
+        AuthKind::Iam => Auth::Iam(Signer::from_environment(&url).await?),
     };
-    let api = ApiClient::new(global.url.clone(), auth)?;
+    let api = ApiClient::new(url, auth)?;
     let command = match command {
         // It has a child to end, so it sees to signals itself.
         Command::Publish(args) => return publish::run(&api, output, &args).await,
-        Command::Doctor(args) => return doctor::run(&api, output, &args).await,
+        Command::Doctor(args) => {
+            return doctor::run(&api, global.url.is_some(), output, &args).await;
+        }
         other => simple(&api, output, other),
     };
     tokio::select! {
@@ -165,10 +209,32 @@ async fn simple(api: &ApiClient, output: &Output, command: Command) -> Result<()
     }
 }
 
+fn default_url(text: &str) -> Result<Url, Failure> {
+    api_url(text).map_err(Failure::Usage)
+}
+
 fn api_url(text: &str) -> Result<Url, String> {
     let url = Url::parse(text).map_err(|error| format!("{error}; write it as http://HOST:PORT"))?;
     match url.scheme() {
         "http" | "https" if url.has_host() => Ok(url),
         other => Err(format!("{other}: is neither http: nor https:")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_listener_is_reached_where_it_listens() {
+        for (listen, url) in [
+            ("127.0.0.1:1080", api::DEFAULT_URL),
+            ("127.0.0.1:1180", "http://127.0.0.1:1180"),
+            ("0.0.0.0:1180", "http://127.0.0.1:1180"),
+            ("[::]:1180", "http://[::1]:1180"),
+            ("192.0.2.1:80", "http://192.0.2.1:80"),
+        ] {
+            assert_eq!(local_url(listen.parse().unwrap()), url);
+        }
     }
 }

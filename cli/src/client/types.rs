@@ -5,7 +5,9 @@
 use std::fmt;
 use std::time::Duration;
 
+use domain::spec::PushUrl;
 use serde::Deserialize;
+use url::Url;
 
 /// A job.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -15,6 +17,7 @@ pub struct Job {
     pub state: String,
     pub desired: Option<String>,
     pub reason: Option<Reason>,
+    pub spec: Option<serde_json::Value>,
     pub warnings: Option<Vec<Pointed>>,
     pub ingest: Option<Ingest>,
     pub playback: Option<Playback>,
@@ -34,6 +37,21 @@ impl Job {
             "stopped" => self.desired.as_deref() != Some("run"),
             _ => false,
         }
+    }
+
+    /// Whether there may be media of it: it has been placed on a worker.
+    pub fn may_have_published(&self) -> bool {
+        self.attempt != Some(0)
+    }
+
+    /// Whether a publisher pushes into it, as far as the answer tells.
+    pub fn is_pushed(&self) -> bool {
+        let url = self.spec.as_ref().map(|spec| &spec["input"]["url"]);
+        self.ingest.is_some()
+            || url.is_some_and(|url| match url.as_str() {
+                Some(url) => Url::parse(url).is_ok_and(|url| PushUrl::is_meant_by(&url)),
+                None => url.is_null(),
+            })
     }
 
     /// `: message (code)`, or nothing.

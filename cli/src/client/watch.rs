@@ -60,11 +60,11 @@ pub async fn run(api: &ApiClient, output: &Output, args: &WatchArgs) -> Result<(
     .await
 }
 
-/// Prints what happens to a job until it is stopped or failed.
+/// Prints what happens to a job until it is stopped, failed or deleted.
 ///
 /// # Errors
-/// [`Failure::Job`] where the job failed, [`Failure::NotFound`] where it is
-/// deleted, and what the API says.
+/// [`Failure::Job`] where the job failed, [`Failure::NotFound`] where there
+/// was none from the start, and what the API says.
 pub async fn follow(api: &ApiClient, output: &Output, id: &str, from: From) -> Result<(), Failure> {
     let mut changes = Changes {
         from,
@@ -74,10 +74,20 @@ pub async fn follow(api: &ApiClient, output: &Output, id: &str, from: From) -> R
     let live = output.live_line();
     let mut looks = Looks::every(LOOK_EVERY, output, &live);
     let mut known = None;
+    let mut was_there = false;
     loop {
         let seen = changes.seen.unwrap_or(0);
-        match looks.found(look(api, id, seen, &mut known)).await? {
+        let found = match looks.found(look(api, id, seen, &mut known)).await {
+            // Its end came between two looks, and took its history with it.
+            Err(Failure::NotFound(_)) if was_there => {
+                drop(live);
+                return say_deleted(output, id);
+            }
+            found => found?,
+        };
+        match found {
             Some((job, events)) => {
+                was_there = true;
                 live.above(|| changes.print(output, events))?;
                 if job.is_over() {
                     return outcome(&job);
@@ -111,6 +121,14 @@ async fn look(
     let events = api.events(id, seen).await?;
     *known = now;
     Ok((job, Some(events)))
+}
+
+fn say_deleted(output: &Output, id: &str) -> Result<(), Failure> {
+    if output.json {
+        output.json_line(&serde_json::json!({ "id": id, "deleted": true }))
+    } else {
+        output.line("deleted")
+    }
 }
 
 fn outcome(job: &Job) -> Result<(), Failure> {

@@ -22,7 +22,7 @@ pub struct UpArgs {
     /// Where jobs and media are kept
     #[arg(long, value_name = "DIR", default_value = "ezlive-data")]
     pub data: PathBuf,
-    /// The ports that publishers may be given, one for each job
+    /// The ports that publishers may be given, one for each job; or a single one
     #[arg(long, value_name = "FIRST-LAST", default_value = "1935-1999", value_parser = ports)]
     pub rtmp_ports: RangeInclusive<u16>,
     /// How many jobs may run at the same time
@@ -124,7 +124,7 @@ impl UpArgs {
 /// # Errors
 /// What is wrong, with the remedy.
 pub fn ports(text: &str) -> Result<RangeInclusive<u16>, String> {
-    let remedy = "write two ports, as 1935-1999";
+    let remedy = "write two ports, as 1935-1999, or one";
     let (first, last) = text.split_once('-').unwrap_or((text, text));
     let port = |text: &str| match text.trim().parse::<u16>() {
         Ok(0) | Err(_) => Err(format!("{text} is no port; {remedy}")),

@@ -40,6 +40,8 @@ pub use processes::WORKER_COMMAND;
 use processes::{ProcessLauncher, Processes};
 use queue::LocalQueue;
 
+use crate::client::api::DEFAULT_URL;
+use crate::client::local_url;
 use crate::client::output::Output;
 
 /// How often the sweep passes, as on AWS.
@@ -128,6 +130,11 @@ async fn serve(args: &UpArgs) -> anyhow::Result<()> {
         tracing::warn!("built without the console: run `make build` with npm installed to have it");
     }
     OUTPUT.line(&format!("ready http://{address}"))?;
+    let url = local_url(address);
+    if url != DEFAULT_URL {
+        // A line for a shell: other commands would look elsewhere.
+        OUTPUT.note(&format!("export EZLIVE_URL={url}"));
+    }
 
     tokio::select! {
         broken = parts.run() => return broken.map(|never| match never {}),

@@ -371,6 +371,7 @@ async fn delete_says_what_the_api_does() {
     let api = MockApi::start(|seen| match seen.call.as_str() {
         call if call.ends_with("?force=true&media=true") => (202, job_in("stopping")),
         call if call.ends_with("?media=true") => (202, job_in("failed")),
+        call if call.starts_with("GET") => (200, job_in("failed")),
         call if call.contains("force") => (204, Value::Null),
         _ => problem(
             409,
@@ -385,6 +386,7 @@ async fn delete_says_what_the_api_does() {
         (ended.code, ended.stdout),
         (Some(0), format!("{JOB}  is being stopped, then deleted\n"))
     );
+    assert_eq!(ended.stderr, "");
     let ended = run(&api.url, &["delete", JOB, "--media"]).await;
     assert_eq!(
         (ended.code, ended.stdout),
@@ -395,11 +397,123 @@ async fn delete_says_what_the_api_does() {
         (ended.code, ended.stdout),
         (Some(0), format!("{JOB}  deleted\n"))
     );
+    assert_eq!(ended.stderr, "its media stays; `--media` removes it too\n");
+    let ended = run(&api.url, &["delete", JOB, "--force", "--json"]).await;
+    assert_eq!(ended.json()["deleted"], true);
+    assert_eq!(ended.stderr, "");
+}
+
+#[tokio::test]
+async fn nothing_is_said_of_the_media_of_a_job_that_never_ran() {
+    let api = MockApi::start(|seen| {
+        let mut job = job_in("stopped");
+        job["attempt"] = json!(0);
+        if seen.call.starts_with("GET") {
+            (200, job)
+        } else {
+            (204, Value::Null)
+        }
+    })
+    .await;
+    let ended = run(&api.url, &["delete", JOB]).await;
     assert_eq!(
-        run(&api.url, &["delete", JOB, "--force", "--json"])
-            .await
-            .json()["deleted"],
-        true
+        (ended.code, ended.stdout, ended.stderr.as_str()),
+        (Some(0), format!("{JOB}  deleted\n"), "")
+    );
+}
+
+#[tokio::test]
+async fn create_tells_what_comes_next_where_somebody_is_to_push() {
+    let spec = temp_file("{}");
+    for (input, is_pushed) in [
+        (json!({ "url": "rtmp://127.0.0.1:1935/live/app" }), true),
+        (json!({ "url": null }), true),
+        (json!({ "url": "srt://origin.example:7000" }), false),
+    ] {
+        let mut job = job_in("created");
+        job["spec"] = json!({ "input": input });
+        let api = MockApi::start(move |_| (201, job.clone())).await;
+        let ended = run(&api.url, &["create", spec.path().to_str().unwrap()]).await;
+        let next = "next      ezlive publish 00005d7e0001, or ezlive get 00005d7e0001 for";
+        assert_eq!(ended.stdout.contains(next), is_pushed, "{}", ended.stdout);
+    }
+}
+
+/// Its last event is gone with it.
+#[tokio::test]
+async fn watch_of_a_job_that_is_deleted_ends_well() {
+    for json in [false, true] {
+        let looks = Arc::new(AtomicUsize::new(0));
+        let api = MockApi::start(move |seen| match looks.fetch_add(1, Ordering::SeqCst) {
+            0 => (200, job_in("streaming")),
+            1 => history(&seen.call, &long_history(1)),
+            _ => problem(404, "No such job", "it may have been deleted"),
+        })
+        .await;
+        let args = ["watch", JOB, "--json"];
+        let args = &args[..if json { 3 } else { 2 }];
+        let ended = run(&api.url, args).await;
+        assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
+        let last = ended.stdout.lines().last().unwrap();
+        if json {
+            let last: Value = serde_json::from_str(last).unwrap();
+            assert_eq!(last, json!({ "id": JOB, "deleted": true }));
+        } else {
+            assert_eq!(last, "deleted");
+        }
+    }
+    let api = MockApi::start(|seen| problem(404, "No such job", &seen.call)).await;
+    assert_eq!(run(&api.url, &["watch", JOB]).await.code, Some(4));
+}
+
+/// As in `EZLIVE_URL= ezlive list`, or a unit file that leaves one open.
+#[tokio::test]
+async fn a_variable_that_is_set_to_nothing_is_unset() {
+    let api = MockApi::start(|seen| match seen.headers.get("authorization") {
+        None => (200, json!({ "jobs": [], "next_cursor": null })),
+        Some(_) => problem(401, "Unauthorized", "a token that nobody gave"),
+    })
+    .await;
+    let mut command = ezlive("", &["list", "--url", &api.url]);
+    command.env("EZLIVE_TOKEN", "").env("EZLIVE_AUTH", "");
+    let ended = end(command).await;
+    assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), "no jobs\n"));
+    let ended = end(ezlive("", &["plan", "/no/such/file"])).await;
+    assert!(
+        ended.stderr.contains("can't read /no/such/file"),
+        "{}",
+        ended.stderr
+    );
+}
+
+#[tokio::test]
+async fn doctor_looks_for_the_api_where_it_is_to_listen() {
+    let api = MockApi::start(|_| (200, json!({ "status": "ok" }))).await;
+    let listen = api.url.strip_prefix("http://").unwrap();
+    let doctor = |listen: &str| ezlive("", &["doctor", "--listen", listen, "--rtmp-ports", "1935"]);
+    let ended = end(doctor(listen)).await;
+    assert!(
+        ended
+            .stdout
+            .contains(&format!("✓ API port: {listen} is in use by ezlive\n"))
+            && ended
+                .stdout
+                .contains(&format!("✓ API: answers at {}\n", api.url)),
+        "{}",
+        ended.stdout
+    );
+    let free = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let free = free.local_addr().unwrap().to_string();
+    let ended = end(doctor(&free)).await;
+    assert!(
+        ended
+            .stdout
+            .contains(&format!("! API: nothing at http://{free}"))
+            && ended
+                .stdout
+                .contains(&format!("Start it: ezlive up --listen {free}")),
+        "{}",
+        ended.stdout
     );
 }
 

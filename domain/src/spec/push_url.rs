@@ -37,7 +37,7 @@ impl Default for PushUrl {
 impl PushUrl {
     /// Whether this URL means "the worker listens": RTMP to loopback or to no
     /// particular address, plainly written.
-    pub(super) fn is_meant_by(url: &Url) -> bool {
+    pub fn is_meant_by(url: &Url) -> bool {
         url.scheme() == "rtmp"
             && match url.host() {
                 Some(Host::Domain(name)) => {

@@ -96,6 +96,9 @@ async fn with_a_token_only_health_and_playback_are_free() -> anyhow::Result<()> 
     let _publisher = Publisher::start(&job, "320x180", "25")?;
     let hls = text(&job, "/playback/hls")?;
     until("a playlist for a stranger", HANGS, || stranger.fetch(hls)).await?;
-    assert!(!machine.log()?.contains(TOKEN), "the token in the log");
+    let log = machine.log()?;
+    assert!(!log.contains(TOKEN), "the token in the log");
+    let export = format!("export EZLIVE_URL={}", machine.url());
+    assert!(log.lines().any(|line| line == export), "{log}");
     Ok(())
 }

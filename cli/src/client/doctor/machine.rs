@@ -41,7 +41,7 @@ pub fn listen_port(address: SocketAddr, is_ours: bool) -> Check {
     match TcpListener::bind(address) {
         Ok(_) => Check::ok(NAME, format!("{address} is free")),
         Err(error) if error.kind() == io::ErrorKind::AddrInUse && is_ours => {
-            Check::ok(NAME, format!("{address} is in use, and ezlive answers"))
+            Check::ok(NAME, format!("{address} is in use by ezlive"))
         }
         Err(error) => Check::fault(
             NAME,

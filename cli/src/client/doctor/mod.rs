@@ -15,6 +15,7 @@ use serde::Serialize;
 use super::api::ApiClient;
 use super::failure::Failure;
 use super::help;
+use super::local_url;
 use super::output::{self, Output, paint};
 use crate::up::ports;
 
@@ -26,14 +27,21 @@ pub struct DoctorArgs {
     #[arg(long, value_name = "DIR", default_value = "ezlive-data")]
     data: PathBuf,
     /// Where `ezlive up` is to listen
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:1080")]
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:1080")]
     listen: SocketAddr,
-    /// The ports for RTMP ingest
+    /// The ports that publishers may be given, or a single one
     #[arg(long, value_name = "FIRST-LAST", default_value = "1935-1999", value_parser = ports)]
     rtmp_ports: RangeInclusive<u16>,
     /// The FFmpeg program
     #[arg(long, value_name = "PROGRAM", default_value = "ffmpeg")]
     ffmpeg: String,
+}
+
+impl DoctorArgs {
+    /// Where `ezlive up` would serve the API.
+    pub fn usual_url(&self) -> String {
+        local_url(self.listen)
+    }
 }
 
 /// How a check came out.
@@ -88,13 +96,18 @@ impl Check {
 }
 
 /// Looks at everything and prints what it finds; exit code 0 without faults,
-/// else 1.
+/// else 1. `is_named`: whether somebody said where the API is.
 ///
 /// # Errors
 /// [`Failure::Output`].
-pub async fn run(api: &ApiClient, output: &Output, args: &DoctorArgs) -> Result<ExitCode, Failure> {
+pub async fn run(
+    api: &ApiClient,
+    is_named: bool,
+    output: &Output,
+    args: &DoctorArgs,
+) -> Result<ExitCode, Failure> {
     let mut checks = ffmpeg::checks(&args.ffmpeg).await;
-    let api_check = check_api(api).await;
+    let api_check = check_api(api, is_named, args.listen).await;
     let is_ours = api_check.status == Status::Ok && machine::leads_to(api.url(), args.listen);
     checks.push(machine::listen_port(args.listen, is_ours));
     checks.push(machine::rtmp_ports(
@@ -139,16 +152,19 @@ fn in_words(check: &Check) -> String {
 
 /// Whether the API answers. That nothing runs yet is no fault, unless a URL
 /// other than the default says that it should.
-async fn check_api(api: &ApiClient) -> Check {
+async fn check_api(api: &ApiClient, is_named: bool, listen: SocketAddr) -> Check {
     const NAME: &str = "API";
     let url = api.shown_url();
+    let start = if api.is_default() {
+        "Start it: ezlive up".to_owned()
+    } else {
+        format!("Start it: ezlive up --listen {listen}")
+    };
     match api.health().await {
         Ok(_) => Check::ok(NAME, format!("answers at {url}")),
-        Err(Failure::Unreachable { why, .. }) if api.is_default() => Check::warning(
-            NAME,
-            format!("nothing at {url}: {why}"),
-            "Start it: ezlive up",
-        ),
+        Err(Failure::Unreachable { why, .. }) if !is_named || api.is_default() => {
+            Check::warning(NAME, format!("nothing at {url}: {why}"), start)
+        }
         Err(Failure::Unreachable { why, .. }) => Check::fault(
             NAME,
             format!("no answer from {url}: {why}"),
