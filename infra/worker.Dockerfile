@@ -14,6 +14,9 @@ RUN apt-get update \
     && ffmpeg -loglevel error -f lavfi -i testsrc2 -frames:v 1 -c:v libx264 -f null - \
     && rm -rf /var/lib/apt/lists/* /var/cache/* /var/log/* /usr/share/doc /usr/share/locale /usr/share/man \
     && useradd --uid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin worker
+# An empty volume of a task gets the owner and mode of the image's folder only where the image
+# names it as a volume; else it is root's alone (Fargate 1.4), and the health check can't be written.
+VOLUME ["/tmp"]
 USER 10001:10001
 # The root may be read-only: the health check's file alone is written.
 ENV EZLIVE_ALIVE_FILE=/tmp/ezlive-alive \

@@ -89,6 +89,16 @@ test('a worker has no root, no capability, a read-only disk and time to drain', 
   });
 });
 
+test('what a task mounts is a volume of the image, named before its user, as it would be root\'s alone', () => {
+  const dockerfile = readFileSync(new URL('../worker.Dockerfile', import.meta.url), 'utf8');
+  const volumes = /^VOLUME (\[.*\])\n[^]*?^USER 10001:10001$/m.exec(dockerfile)?.[1] ?? '[]';
+  const [task] = Object.values(template.findResources('AWS::ECS::TaskDefinition'));
+  const [{ MountPoints: mounts, Environment: environment }] = task.Properties.ContainerDefinitions;
+  assert.deepEqual(mounts.map((mount: any) => mount.ContainerPath), JSON.parse(volumes));
+  assert.match(dockerfile, /EZLIVE_ALIVE_FILE=\/tmp\//);
+  assert.ok(!environment.some(({ Name: name }: any) => name === 'EZLIVE_ALIVE_FILE'));
+});
+
 /** The statements of every policy, by the role they are attached to. */
 function statements(): { role: string; action: string; resource: unknown; condition: unknown }[] {
   return Object.values(template.findResources('AWS::IAM::Policy')).flatMap(({ Properties: policy }) =>
