@@ -1,8 +1,8 @@
 /** The bucket that workers publish to, and CloudFront before it. */
-import { CfnDeletionPolicy, Duration, Fn, RemovalPolicy } from 'aws-cdk-lib';
+import { Aws, CfnDeletionPolicy, Duration, Fn, RemovalPolicy } from 'aws-cdk-lib';
 import {
   AllowedMethods, CachePolicy, Distribution, HeadersFrameOption, HttpVersion,
-  ResponseHeadersPolicy, ViewerProtocolPolicy,
+  ResponseHeadersPolicy, S3OriginAccessControl, Signing, ViewerProtocolPolicy,
 } from 'aws-cdk-lib/aws-cloudfront';
 import { S3BucketOrigin } from 'aws-cdk-lib/aws-cloudfront-origins';
 import { Effect, PolicyStatement, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
@@ -37,8 +37,11 @@ export class PlaybackDelivery extends Construct {
       'LifecycleConfiguration.Rules.0.ExpirationInDays', parameters.mediaDays.valueAsNumber,
     );
 
+    // These names are the account's, over all regions: each stack has its own.
+    const named = (what: string) => `${Aws.STACK_NAME}-${Aws.REGION}-${what}`;
     // What the publisher says in Cache-Control holds within these bounds.
     const playlists = new CachePolicy(this, 'Playlists', {
+      cachePolicyName: named('playlists'),
       comment: 'ezlive playlists: a second',
       minTtl: Duration.seconds(0),
       defaultTtl: Duration.seconds(1),
@@ -47,12 +50,14 @@ export class PlaybackDelivery extends Construct {
       enableAcceptEncodingBrotli: true,
     });
     const segments = new CachePolicy(this, 'Segments', {
+      cachePolicyName: named('segments'),
       comment: 'ezlive segments: their bytes never change',
       minTtl: Duration.seconds(1),
       defaultTtl: Duration.days(1),
       maxTtl: Duration.days(365),
     });
     const headers = new ResponseHeadersPolicy(this, 'Headers', {
+      responseHeadersPolicyName: named('headers'),
       comment: 'ezlive: players on any page',
       corsBehavior: {
         accessControlAllowCredentials: false,
@@ -77,7 +82,13 @@ export class PlaybackDelivery extends Construct {
       allowedMethods: AllowedMethods.ALLOW_GET_HEAD_OPTIONS,
       viewerProtocolPolicy: ViewerProtocolPolicy.REDIRECT_TO_HTTPS,
     });
-    const origin = S3BucketOrigin.withOriginAccessControl(this.bucket);
+    const origin = S3BucketOrigin.withOriginAccessControl(this.bucket, {
+      originAccessControl: new S3OriginAccessControl(this, 'OriginAccess', {
+        // At most 64 characters: a stack's name may have 43 of them.
+        originAccessControlName: named('media'),
+        signing: Signing.SIGV4_ALWAYS,
+      }),
+    });
     this.distribution = new Distribution(this, 'Distribution', {
       comment: 'ezlive playback',
       httpVersion: HttpVersion.HTTP2_AND_3,

@@ -190,6 +190,19 @@ test('playlists are kept for a second or two, segments for as long as they say',
   });
 });
 
+test('what CloudFront names for the whole account has the name of stack and region in it', () => {
+  const configs = Object.entries(template.toJSON().Resources as Record<string, { Type: string; Properties: any }>)
+    .filter(([, { Type: type }]) => type.startsWith('AWS::CloudFront::'))
+    .flatMap(([id, { Properties: properties }]) => Object.values<any>(properties).map(({ Name: name }) => [id, name]))
+    .filter(([, name]) => name !== undefined);
+  assert.equal(configs.length, 4);
+  for (const [id, name] of configs) {
+    const [stack, dash, region, what] = name['Fn::Join'][1];
+    assert.deepEqual([stack, dash, region], [{ Ref: 'AWS::StackName' }, '-', { Ref: 'AWS::Region' }], id);
+    assert.match(what, /^-[a-z]{1,9}$/, id);
+  }
+});
+
 test('every log ends some day, and every alarm is in the runbook', () => {
   template.allResourcesProperties('AWS::Logs::LogGroup', { RetentionInDays: { Ref: 'LogDays' } });
   const runbook = readFileSync(new URL('../RUNBOOK.md', import.meta.url), 'utf8');
