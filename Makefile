@@ -77,7 +77,9 @@ tests/browser/node_modules/.package-lock.json: tests/browser/package-lock.json t
 	.venv/bin/pip install --quiet --disable-pip-version-check --requirement $<
 	touch $@
 
-# On AWS. ARCH is what functions and workers run on: arm64 or x86_64.
+# On AWS. ARCH is what functions and workers run on: arm64 (a fifth cheaper) or
+# x86_64. Where nothing is said it is this machine's, which builds the workers'
+# image without emulation.
 
 ARCH ?= $(if $(filter aarch64 arm64,$(shell uname -m)),arm64,x86_64)
 TOOLS := .venv-aws/bin
@@ -88,8 +90,9 @@ CARGO_LAMBDA := PATH="$(CURDIR)/$(TOOLS):$$PATH" cargo lambda build --locked --p
 bootstrap: infra/node_modules/.package-lock.json ## CDK's own bucket and registry, once for an account and region
 	cd infra && npx cdk bootstrap --context architecture=$(ARCH)
 
+# A stack keeps the parameters that it has; this one goes with what is built.
 deploy: infra/node_modules/.package-lock.json lambdas ## The stack into your AWS account (ARCH=arm64|x86_64, ARGS='--parameters …')
-	cd infra && npx cdk deploy --context architecture=$(ARCH) $(ARGS)
+	cd infra && npx cdk deploy --context architecture=$(ARCH) --parameters Architecture=$(ARCH) $(ARGS)
 
 lambdas: .venv-aws/installed ## The functions' zips, in target/lambda
 	$(CARGO_LAMBDA) --bin api --bin scheduler

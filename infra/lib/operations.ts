@@ -88,7 +88,8 @@ export class Operations extends Construct {
     const graph = (title: string, left: IMetric[], right: IMetric[] = []) =>
       new GraphWidget({ title, left, right, width: 12, height: 6 });
     new Dashboard(this, 'Dashboard', {
-      dashboardName: Aws.STACK_NAME,
+      // Dashboards are the account's, over all regions.
+      dashboardName: `${Aws.STACK_NAME}-${Aws.REGION}`,
       widgets: [
         [new TextWidget({ markdown: '# ezlive\nWhat each alarm means and does: `infra/RUNBOOK.md`.', width: 24, height: 2 })],
         [new SingleValueWidget({
