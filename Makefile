@@ -87,12 +87,18 @@ TOOLS := .venv-aws/bin
 CARGO_LAMBDA := PATH="$(CURDIR)/$(TOOLS):$$PATH" cargo lambda build --locked --profile lambda \
 	$(if $(filter arm64,$(ARCH)),--arm64,--x86-64) --output-format zip --package functions
 
+# Without the app: its programs need not be built for this.
 bootstrap: infra/node_modules/.package-lock.json ## CDK's own bucket and registry, once for an account and region
-	cd infra && npx cdk bootstrap --context architecture=$(ARCH)
+	account=$$(aws sts get-caller-identity --query Account --output text)
+	region=$${AWS_REGION:-$${AWS_DEFAULT_REGION:-$$(aws configure get region)}}
+	cd infra && npx cdk bootstrap --app '' "aws://$$account/$$region"
 
 # A stack keeps the parameters that it has; this one goes with what is built.
 deploy: infra/node_modules/.package-lock.json lambdas ## The stack into your AWS account (ARCH=arm64|x86_64, ARGS='--parameters …')
-	cd infra && npx cdk deploy --context architecture=$(ARCH) --parameters Architecture=$(ARCH) $(ARGS)
+	cd infra && npx cdk deploy --context architecture=$(ARCH) --parameters Architecture=$(ARCH) \
+		--outputs-file cdk.out/outputs.json $(ARGS)
+	node -e 'for (const { ApiUrl } of Object.values(JSON.parse(fs.readFileSync("cdk.out/outputs.json", "utf8"))))
+		if (ApiUrl) console.log("export EZLIVE_URL=" + ApiUrl)'
 
 lambdas: .venv-aws/installed ## The functions' zips, in target/lambda
 	$(CARGO_LAMBDA) --bin api --bin scheduler
