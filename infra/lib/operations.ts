@@ -25,7 +25,8 @@ export interface OperationsProps {
 interface AlarmOf {
   readonly metric: Metric;
   readonly threshold: number;
-  readonly minutes: number;
+  /** Periods of the metric, one after the other, in each of which it is at the threshold. */
+  readonly periods: number;
   readonly description: string;
 }
 
@@ -51,37 +52,41 @@ export class Operations extends Construct {
     const apiErrors = ofApi('5xx', Stats.SUM);
     const schedulerErrors = ofScheduler('Errors', Stats.SUM);
     const written = { api: api.handler.logs, scheduler: scheduler.handler.logs, worker: workers.logs };
-    const jobsFailed = this.counted('JobsFailed', 'job failed', written);
-    const workersLost = this.counted('WorkersLost', 'worker lost', { scheduler: scheduler.handler.logs });
+    const jobsFailed = this.counted('JobsFailed', ['job failed'], written);
+    const ofSchedulerLog = { scheduler: scheduler.handler.logs };
+    // With a job and without.
+    const workersLost = this.counted(
+      'WorkersLost', ['worker lost', 'a worker that beats no more: closed'], ofSchedulerLog,
+    );
     const uploadLag = this.measured('UploadLag', '$.upload_lag_ms', workers.logs);
     const segmentsDropped = this.measured('SegmentsDropped', '$.dropped_segments', workers.logs);
 
     this.alarm('DeadLetters', {
-      metric: deadLetters, threshold: 1, minutes: 1,
+      metric: deadLetters, threshold: 1, periods: 1,
       description: 'A message to the scheduler failed each time it was tried, and was set aside',
     });
     this.alarm('OldestMessage', {
-      metric: oldest, threshold: 30, minutes: 3,
+      metric: oldest, threshold: 30, periods: 3,
       description: 'Messages wait: the scheduler does not run, or not fast enough (seconds)',
     });
     this.alarm('SchedulerErrors', {
-      metric: schedulerErrors, threshold: 1, minutes: 3,
+      metric: schedulerErrors, threshold: 1, periods: 3,
       description: 'The scheduler ends with errors or times out',
     });
     this.alarm('ApiErrors', {
-      metric: apiErrors, threshold: 3, minutes: 3,
+      metric: apiErrors, threshold: 3, periods: 3,
       description: 'The API answers with 5xx',
     });
     this.alarm('JobsFailed', {
-      metric: jobsFailed, threshold: 1, minutes: 1,
+      metric: jobsFailed, threshold: 1, periods: 1,
       description: 'A job has failed for good; its reason says why',
     });
     this.alarm('WorkersLost', {
-      metric: workersLost, threshold: 3, minutes: 5,
-      description: 'Workers fall silent and are replaced',
+      metric: workersLost.with({ period: Duration.minutes(5) }), threshold: 3, periods: 1,
+      description: 'Three workers or more have died within five minutes',
     });
     this.alarm('UploadLag', {
-      metric: uploadLag, threshold: 4000, minutes: 3,
+      metric: uploadLag, threshold: 4000, periods: 3,
       description: 'Segments wait for the bucket (milliseconds between cut and published)',
     });
 
@@ -112,10 +117,11 @@ export class Operations extends Construct {
     });
   }
 
-  /** Counts the log lines with this message, over these logs. */
-  private counted(name: string, message: string, logs: Record<string, CfnLogGroup>): Metric {
+  /** Counts the log lines with one of these messages, over these logs. */
+  private counted(name: string, messages: string[], logs: Record<string, CfnLogGroup>): Metric {
+    const pattern = messages.map((message) => `($.message = "${message}")`).join(' || ');
     for (const [from, group] of Object.entries(logs)) {
-      this.filter(`${name}-${from}`, name, group, `{ $.message = "${message}" }`, '1', 'Count');
+      this.filter(`${name}-${from}`, name, group, `{ ${pattern} }`, '1', 'Count');
     }
     return new Metric({ namespace: this.namespace, metricName: name, statistic: Stats.SUM, period: Duration.minutes(1) });
   }
@@ -138,8 +144,8 @@ export class Operations extends Construct {
     return `ezlive/${Aws.STACK_NAME}`;
   }
 
-  /** An alarm when the metric is at the threshold in each of some minutes. */
-  private alarm(id: string, { metric, threshold, minutes, description }: AlarmOf): void {
+  /** An alarm when the metric is at the threshold in each of some periods. */
+  private alarm(id: string, { metric, threshold, periods, description }: AlarmOf): void {
     const { parameters } = this.props;
     const { period, statistic, namespace, metricName, dimensions } = metric.toMetricConfig().metricStat!;
     const actions = [either(parameters.hasAlarmTopic, parameters.alarmTopic.valueAsString, Aws.NO_VALUE)];
@@ -151,7 +157,7 @@ export class Operations extends Construct {
       statistic,
       period: period.toSeconds(),
       threshold,
-      evaluationPeriods: minutes,
+      evaluationPeriods: periods,
       comparisonOperator: 'GreaterThanOrEqualToThreshold',
       treatMissingData: 'notBreaching',
       alarmActions: actions,

@@ -212,9 +212,44 @@ test('every log ends some day, and every alarm is in the runbook', () => {
   }
 });
 
+/** The log lines that make this metric, by the log they are in. */
+function counted(metric: string): Record<string, string[]> {
+  const filters = Object.values(template.findResources('AWS::Logs::MetricFilter')).map((filter) => filter.Properties)
+    .filter((filter) => filter.MetricTransformations[0].MetricName === metric);
+  return Object.fromEntries(filters.map(({ LogGroupName: log, FilterPattern: pattern }) => [
+    (log.Ref as string).replace(/Logs[0-9A-F]+$/, ''),
+    [...(pattern as string).matchAll(/\$\.message = "([^"]+)"/g)].map(([, message]) => message),
+  ]));
+}
+
 test('what the metrics are made of is what the programs log', () => {
   const source = (path: string) => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8');
-  assert.match(source('aws/src/store/commit.rs'), /"job failed"/);
-  assert.match(source('functions/src/scheduler/watch.rs'), /"worker lost"/);
+  const logged: Record<string, string> = {
+    'job failed': 'aws/src/store/commit.rs',
+    'worker lost': 'functions/src/scheduler/watch.rs',
+    'a worker that beats no more: closed': 'functions/src/scheduler/sweep.rs',
+  };
+  const filters = Object.values(template.findResources('AWS::Logs::MetricFilter'));
+  const messages = new Set(filters.flatMap((filter) => Object.values(
+    counted(filter.Properties.MetricTransformations[0].MetricName),
+  )).flat());
+  assert.deepEqual([...messages].sort(), Object.keys(logged).sort());
+  for (const [message, file] of Object.entries(logged)) {
+    assert.ok(source(file).includes(`"${message}"`), `${file} logs "${message}"`);
+  }
   assert.match(source('worker/src/publisher/task.rs'), /upload_lag_ms = [\s\S]*dropped_segments,/);
+});
+
+/** The alarm of this name. */
+function alarm(name: string): Record<string, unknown> {
+  const found = Object.values(template.findResources('AWS::CloudWatch::Alarm'))
+    .find(({ Properties: properties }) => properties.AlarmDescription.endsWith(`RUNBOOK.md, ${name}`));
+  assert.ok(found, name);
+  return found.Properties;
+}
+
+test('three workers that die within five minutes, with a job or without, are told', () => {
+  const { Statistic, Period, EvaluationPeriods, Threshold } = alarm('WorkersLost');
+  assert.deepEqual([Statistic, Period, EvaluationPeriods, Threshold], ['Sum', 300, 1, 3]);
+  assert.deepEqual(counted('WorkersLost'), { SchedulerHandler: ['worker lost', 'a worker that beats no more: closed'] });
 });
