@@ -18,15 +18,17 @@ function table(parts: Record<string, number>): string {
   return ['| for | US dollars |', '|---|---|', ...rows, `| **all** | **${dollars(total(parts))}** |`].join('\n');
 }
 
-function counted(type: string): number {
+/** The properties of what the template has of a type. */
+function ofType(type: string): any[] {
   const resources = Object.values(publishedTemplate().Resources as Record<string, { Type: string; Properties: any }>);
-  return resources.filter((resource) => resource.Type === type).length;
+  return resources.filter((resource) => resource.Type === type).map((resource) => resource.Properties);
 }
 
 function page(): string {
   const [, six] = LADDERS;
   const here = total(channelHour(six, PRICES.fargateArm));
-  const ownMetrics = 4;
+  const ownMetrics = new Set(ofType('AWS::Logs::MetricFilter')
+    .flatMap((filter) => filter.MetricTransformations).map((metric) => metric.MetricName)).size;
   return `# What it costs
 
 Made by \`make template\` from the stack's sizes and the prices in \`infra/lib/costs.ts\`: us-east-1, on demand, before any free tier; those of Fargate and DynamoDB were held against published tables in November 2026 (AWS's own pages: [Fargate](https://aws.amazon.com/fargate/pricing/), [DynamoDB](https://aws.amazon.com/dynamodb/pricing/on-demand/), [S3](https://aws.amazon.com/s3/pricing/)). Check them against your region: Spot moves between half and 70 % off, here it is 60 %. Delivery to viewers (CloudFront) and storage beyond the live window come on top, as they do whoever encodes. The arithmetic is an estimate; no bill stands behind it.
@@ -41,7 +43,7 @@ The six-rung example is $${PRICES.managedSixRungHour.toFixed(2)} an hour at a ma
 
 ## The stack with no channel, by the month
 
-${table(idleMonth(counted('AWS::CloudWatch::Alarm'), ownMetrics))}
+${table(idleMonth(ofType('AWS::CloudWatch::Alarm').length, ownMetrics))}
 
 A hosted zone for stable ingest names is $0.50 a month, and $0.40 a million queries, besides.
 

@@ -58,6 +58,9 @@ export class Operations extends Construct {
     const workersLost = this.counted(
       'WorkersLost', ['worker lost', 'a worker that beats no more: closed'], ofSchedulerLog,
     );
+    const schedulerFailures = this.counted(
+      'SchedulerFailures', ['will come again', 'not swept', 'could not end the worker'], ofSchedulerLog,
+    );
     const uploadLag = this.measured('UploadLag', '$.upload_lag_ms', workers.logs);
     const segmentsDropped = this.measured('SegmentsDropped', '$.dropped_segments', workers.logs);
 
@@ -71,7 +74,12 @@ export class Operations extends Construct {
     });
     this.alarm('SchedulerErrors', {
       metric: schedulerErrors, threshold: 1, periods: 3,
-      description: 'The scheduler ends with errors or times out',
+      description: 'The scheduler does not start, crashes or times out',
+    });
+    // One alone is what trying again is for.
+    this.alarm('SchedulerFailures', {
+      metric: schedulerFailures.with({ period: Duration.minutes(5) }), threshold: 3, periods: 1,
+      description: 'The scheduler runs, but what it does fails: the database, the queue or ECS refuses or is away',
     });
     this.alarm('ApiErrors', {
       metric: apiErrors, threshold: 3, periods: 3,
@@ -106,7 +114,7 @@ export class Operations extends Construct {
           graph('API: latency (ms)', [ofApi('Latency', 'p50'), ofApi('Latency', 'p99')]),
         ],
         [
-          graph('Scheduler: batches and errors', [ofScheduler('Invocations', Stats.SUM)], [schedulerErrors]),
+          graph('Scheduler: batches, errors and failures', [ofScheduler('Invocations', Stats.SUM)], [schedulerErrors, schedulerFailures]),
           graph('Scheduler: duration (ms), queue age (s)', [ofScheduler('Duration', 'p99')], [oldest]),
         ],
         [

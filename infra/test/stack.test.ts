@@ -228,6 +228,9 @@ test('what the metrics are made of is what the programs log', () => {
     'job failed': 'aws/src/store/commit.rs',
     'worker lost': 'functions/src/scheduler/watch.rs',
     'a worker that beats no more: closed': 'functions/src/scheduler/sweep.rs',
+    'will come again': 'functions/src/scheduler/mod.rs',
+    'not swept': 'functions/src/scheduler/sweep.rs',
+    'could not end the worker': 'functions/src/scheduler/watch.rs',
   };
   const filters = Object.values(template.findResources('AWS::Logs::MetricFilter'));
   const messages = new Set(filters.flatMap((filter) => Object.values(
@@ -252,4 +255,12 @@ test('three workers that die within five minutes, with a job or without, are tol
   const { Statistic, Period, EvaluationPeriods, Threshold } = alarm('WorkersLost');
   assert.deepEqual([Statistic, Period, EvaluationPeriods, Threshold], ['Sum', 300, 1, 3]);
   assert.deepEqual(counted('WorkersLost'), { SchedulerHandler: ['worker lost', 'a worker that beats no more: closed'] });
+});
+
+test('what fails while the scheduler runs is told', () => {
+  const { Statistic, Period, EvaluationPeriods, Threshold } = alarm('SchedulerFailures');
+  assert.deepEqual([Statistic, Period, EvaluationPeriods, Threshold], ['Sum', 300, 1, 3]);
+  assert.deepEqual(counted('SchedulerFailures'), {
+    SchedulerHandler: ['will come again', 'not swept', 'could not end the worker'],
+  });
 });
