@@ -62,7 +62,12 @@ export class Operations extends Construct {
       'SchedulerFailures', ['will come again', 'not swept', 'could not end the worker'], ofSchedulerLog,
     );
     const uploadLag = this.measured('UploadLag', '$.upload_lag_ms', workers.logs);
-    const segmentsDropped = this.measured('SegmentsDropped', '$.dropped_segments', workers.logs);
+    const storeFails = this.counted(
+      'StoreFails', ['the media store fails; trying again'], { worker: workers.logs },
+    );
+    const segmentsDropped = this.summed(
+      'SegmentsDropped', 'segments left out: the store is too slow', '$.dropped', workers.logs,
+    );
 
     this.alarm('DeadLetters', {
       metric: deadLetters, threshold: 1, periods: 1,
@@ -95,7 +100,16 @@ export class Operations extends Construct {
     });
     this.alarm('UploadLag', {
       metric: uploadLag, threshold: 4000, periods: 3,
-      description: 'Segments wait for the bucket (milliseconds between cut and published)',
+      description: 'The bucket is slow (milliseconds that a segment takes from its turn until it is published)',
+    });
+    // Each channel says it once an outage, and publishes nothing until it is over.
+    this.alarm('StoreFails', {
+      metric: storeFails, threshold: 1, periods: 1,
+      description: 'A channel can not be published: its bucket fails or is away, and is tried again',
+    });
+    this.alarm('SegmentsDropped', {
+      metric: segmentsDropped, threshold: 1, periods: 1,
+      description: 'Segments were left out, as the bucket was slow or away for too long: viewers miss them',
     });
 
     const graph = (title: string, left: IMetric[], right: IMetric[] = []) =>
@@ -107,7 +121,7 @@ export class Operations extends Construct {
         [new TextWidget({ markdown: '# ezlive\nWhat each alarm means and does: `infra/RUNBOOK.md`.', width: 24, height: 2 })],
         [new SingleValueWidget({
           title: 'Now', width: 24, height: 3,
-          metrics: [deadLetters, oldest, jobsFailed, workersLost, uploadLag, segmentsDropped],
+          metrics: [deadLetters, oldest, jobsFailed, workersLost, uploadLag, storeFails, segmentsDropped],
         })],
         [
           graph('API: calls and errors', [ofApi('Count', Stats.SUM)], [apiErrors, ofApi('4xx', Stats.SUM)]),
@@ -119,7 +133,7 @@ export class Operations extends Construct {
         ],
         [
           graph('Channels: failed jobs, lost workers', [jobsFailed, workersLost]),
-          graph('Channels: upload lag (ms), dropped segments', [uploadLag], [segmentsDropped]),
+          graph('Channels: upload lag (ms), failing stores, dropped segments', [uploadLag], [storeFails, segmentsDropped]),
         ],
       ],
     });
@@ -131,6 +145,12 @@ export class Operations extends Construct {
     for (const [from, group] of Object.entries(logs)) {
       this.filter(`${name}-${from}`, name, group, `{ ${pattern} }`, '1', 'Count');
     }
+    return new Metric({ namespace: this.namespace, metricName: name, statistic: Stats.SUM, period: Duration.minutes(1) });
+  }
+
+  /** Adds up a number that the log lines with this message carry. */
+  private summed(name: string, message: string, field: string, group: CfnLogGroup): Metric {
+    this.filter(name, name, group, `{ ($.message = "${message}") && (${field} >= 0) }`, field, 'Count');
     return new Metric({ namespace: this.namespace, metricName: name, statistic: Stats.SUM, period: Duration.minutes(1) });
   }
 

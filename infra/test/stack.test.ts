@@ -231,6 +231,8 @@ test('what the metrics are made of is what the programs log', () => {
     'will come again': 'functions/src/scheduler/mod.rs',
     'not swept': 'functions/src/scheduler/sweep.rs',
     'could not end the worker': 'functions/src/scheduler/watch.rs',
+    'the media store fails; trying again': 'worker/src/publisher/task.rs',
+    'segments left out: the store is too slow': 'worker/src/publisher/task.rs',
   };
   const filters = Object.values(template.findResources('AWS::Logs::MetricFilter'));
   const messages = new Set(filters.flatMap((filter) => Object.values(
@@ -240,7 +242,8 @@ test('what the metrics are made of is what the programs log', () => {
   for (const [message, file] of Object.entries(logged)) {
     assert.ok(source(file).includes(`"${message}"`), `${file} logs "${message}"`);
   }
-  assert.match(source('worker/src/publisher/task.rs'), /upload_lag_ms = [\s\S]*dropped_segments,/);
+  assert.match(source('worker/src/publisher/task.rs'), /upload_lag_ms = /);
+  assert.match(source('worker/src/publisher/task.rs'), /, dropped, "segments left out/);
 });
 
 /** The alarm of this name. */
@@ -262,5 +265,16 @@ test('what fails while the scheduler runs is told', () => {
   assert.deepEqual([Statistic, Period, EvaluationPeriods, Threshold], ['Sum', 300, 1, 3]);
   assert.deepEqual(counted('SchedulerFailures'), {
     SchedulerHandler: ['will come again', 'not swept', 'could not end the worker'],
+  });
+});
+
+test('a store that is away is told at once, and so is what it costs', () => {
+  for (const name of ['StoreFails', 'SegmentsDropped']) {
+    const { Statistic, Period, EvaluationPeriods, Threshold } = alarm(name);
+    assert.deepEqual([Statistic, Period, EvaluationPeriods, Threshold], ['Sum', 60, 1, 1], name);
+  }
+  assert.deepEqual(counted('StoreFails'), { Workers: ['the media store fails; trying again'] });
+  template.hasResourceProperties('AWS::Logs::MetricFilter', {
+    MetricTransformations: [Match.objectLike({ MetricName: 'SegmentsDropped', MetricValue: '$.dropped' })],
   });
 });
