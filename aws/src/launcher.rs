@@ -64,6 +64,9 @@ pub struct EcsSettings {
     pub subnets: Vec<String>,
     /// Their security groups.
     pub security_groups: Vec<String>,
+    /// Whether a task in those subnets gets a public address. Without one its
+    /// subnet needs another way to AWS: NAT, or endpoints.
+    pub public_address: bool,
 }
 
 /// Workers as ECS tasks.
@@ -127,10 +130,14 @@ impl EcsLauncher {
         if self.settings.subnets.is_empty() {
             return Ok(None);
         }
+        let public = match self.settings.public_address {
+            true => AssignPublicIp::Enabled,
+            false => AssignPublicIp::Disabled,
+        };
         let vpc = AwsVpcConfiguration::builder()
             .set_subnets(Some(self.settings.subnets.clone()))
             .set_security_groups(Some(self.settings.security_groups.clone()))
-            .assign_public_ip(AssignPublicIp::Enabled)
+            .assign_public_ip(public)
             .build()
             .map_err(|error| LaunchError::Failed(error.to_string()))?;
         Ok(Some(
@@ -241,6 +248,34 @@ mod tests {
     fn run_task_says(code: &str, message: &str) -> LaunchError {
         let meta = ErrorMetadata::builder().code(code).message(message).build();
         launch_error(SdkError::service_error(RunTaskError::generic(meta), ()))
+    }
+
+    /// The network of a task that a launcher with these settings starts.
+    fn network(subnets: &[&str], public_address: bool) -> Option<AwsVpcConfiguration> {
+        let settings = EcsSettings {
+            cluster: "ezlive".to_owned(),
+            task_definition: "ezlive-worker".to_owned(),
+            container: "worker".to_owned(),
+            capacity_provider: "FARGATE".to_owned(),
+            subnets: subnets.iter().map(ToString::to_string).collect(),
+            security_groups: vec!["sg-1".to_owned()],
+            public_address,
+        };
+        let launcher = EcsLauncher::new(SdkConfig::builder().build(), settings);
+        launcher.network().unwrap()?.awsvpc_configuration
+    }
+
+    #[test]
+    fn a_task_has_a_public_address_only_where_it_is_to_have_one() {
+        for (wanted, assigned) in [
+            (true, AssignPublicIp::Enabled),
+            (false, AssignPublicIp::Disabled),
+        ] {
+            let vpc = network(&["subnet-1", "subnet-2"], wanted).unwrap();
+            assert_eq!(vpc.assign_public_ip(), Some(&assigned));
+            assert_eq!(vpc.subnets(), ["subnet-1", "subnet-2"]);
+        }
+        assert_eq!(network(&[], false), None, "its instance's network");
     }
 
     #[test]

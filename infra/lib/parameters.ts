@@ -3,7 +3,7 @@
  * that the same choices are there with CDK and without.
  */
 import { CfnCondition, CfnParameter, CfnRule, Fn, Token } from 'aws-cdk-lib';
-import type { CfnParameterProps, ICfnConditionExpression } from 'aws-cdk-lib';
+import type { CfnParameterProps, ICfnConditionExpression, ICfnRuleConditionExpression } from 'aws-cdk-lib';
 import type { Construct } from 'constructs';
 
 export type Architecture = 'arm64' | 'x86_64';
@@ -33,6 +33,8 @@ export class Parameters {
   readonly onArm: CfnCondition;
   readonly byJwt: CfnCondition;
   readonly ownNetwork: CfnCondition;
+  /** Whether workers have no public address. In the stack's own network that is their only way to AWS. */
+  readonly hidden: CfnCondition;
   readonly onFargate: CfnCondition;
   readonly onEc2: CfnCondition;
   readonly hasZone: CfnCondition;
@@ -77,7 +79,9 @@ export class Parameters {
       default: '0.0.0.0/0',
     });
     this.ingestAddress = parameter('IngestAddress', {
-      description: 'Which of its addresses a worker tells publishers',
+      description:
+        'Which of its addresses a worker tells publishers; private in a VPC of your own: it has no public one, '
+        + 'and its subnets need NAT, or endpoints for ECR, S3, DynamoDB and logs',
       allowedValues: ['public', 'private'],
       default: 'public',
     });
@@ -158,6 +162,9 @@ export class Parameters {
     this.onArm = condition('OnArm', Fn.conditionEquals(this.architecture, 'arm64'));
     this.byJwt = condition('ByJwt', Fn.conditionEquals(auth, 'jwt'));
     this.ownNetwork = condition('OwnNetwork', Fn.conditionEquals(this.vpcId, ''));
+    this.hidden = condition('Hidden', Fn.conditionAnd(
+      Fn.conditionEquals(this.ingestAddress, 'private'), Fn.conditionNot(Fn.conditionEquals(this.vpcId, '')),
+    ));
     this.onFargate = condition(
       'OnFargate',
       Fn.conditionOr(
@@ -168,17 +175,36 @@ export class Parameters {
     this.onEc2 = condition('OnEc2', Fn.conditionNot(this.onFargate));
     const isEmpty = (one: CfnParameter) => Fn.conditionEquals(one, '');
     this.hasZone = condition('HasZone', Fn.conditionNot(isEmpty(this.hostedZoneId)));
-    new CfnRule(scope, 'WholeZone', {
-      assertions: [{
-        assert: Fn.conditionOr(
-          Fn.conditionAnd(isEmpty(this.hostedZoneId), isEmpty(this.hostedZoneName)),
-          Fn.conditionAnd(
-            Fn.conditionNot(isEmpty(this.hostedZoneId)), Fn.conditionNot(isEmpty(this.hostedZoneName)),
-          ),
+    // What is told here is told before anything is made.
+    const rule = (id: string, assertDescription: string, assert: ICfnRuleConditionExpression) =>
+      new CfnRule(scope, id, { assertions: [{ assert, assertDescription }] });
+    rule(
+      'WholeZone', 'HostedZoneId and HostedZoneName go together',
+      Fn.conditionOr(
+        Fn.conditionAnd(isEmpty(this.hostedZoneId), isEmpty(this.hostedZoneName)),
+        Fn.conditionAnd(
+          Fn.conditionNot(isEmpty(this.hostedZoneId)), Fn.conditionNot(isEmpty(this.hostedZoneName)),
         ),
-        assertDescription: 'HostedZoneId and HostedZoneName go together',
-      }],
-    });
+      ),
+    );
+    // Rules know no Fn::Join, and whether an empty list has one empty member
+    // is nowhere said: where no VPC is given, nothing hangs on that.
+    rule(
+      'WholeNetwork', 'VpcId needs SubnetIds',
+      Fn.conditionOr(
+        isEmpty(this.vpcId),
+        Fn.conditionNot(Fn.conditionEachMemberEquals(this.subnetIds.valueAsList, '')),
+      ),
+    );
+    rule(
+      'WholeJwt', 'Auth=jwt needs JwtIssuer and JwtAudience',
+      Fn.conditionOr(
+        Fn.conditionEquals(auth, 'iam'),
+        Fn.conditionAnd(
+          Fn.conditionNot(isEmpty(this.jwtIssuer)), Fn.conditionNot(isEmpty(this.jwtAudience)),
+        ),
+      ),
+    );
     this.hasOtherBuckets = condition(
       'HasOtherBuckets',
       Fn.conditionNot(Fn.conditionEquals(Fn.join(',', this.otherBuckets.valueAsList), '')),

@@ -54,6 +54,7 @@ export class Scheduler extends Construct {
         // Tasks on instances have the instance's network.
         EZLIVE_SUBNETS: either(parameters.onFargate, network.subnets, ''),
         EZLIVE_SECURITY_GROUPS: either(parameters.onFargate, network.securityGroup, ''),
+        EZLIVE_PUBLIC_ADDRESS: either(parameters.hidden, 'false', 'true'),
       },
     });
     this.grant(props);

@@ -99,6 +99,50 @@ test('what a task mounts is a volume of the image, named before its user, as it 
   assert.ok(!environment.some(({ Name: name }: any) => name === 'EZLIVE_ALIVE_FILE'));
 });
 
+test('a worker is without a public address only where private ingest is in a VPC that has another way out', () => {
+  template.hasCondition('Hidden', {
+    'Fn::And': [
+      { 'Fn::Equals': [{ Ref: 'IngestAddress' }, 'private'] },
+      { 'Fn::Not': [{ 'Fn::Equals': [{ Ref: 'VpcId' }, ''] }] },
+    ],
+  });
+  template.hasResourceProperties('AWS::Lambda::Function', {
+    Description: 'the scheduler',
+    Environment: { Variables: { EZLIVE_PUBLIC_ADDRESS: { 'Fn::If': ['Hidden', 'false', 'true'] } } },
+  });
+});
+
+/** Whether a rule's assertion holds of these parameters. */
+function holds(assertion: any, given: Record<string, string | string[]>): boolean {
+  const [[name, parts]] = Object.entries<any>(assertion);
+  const value = (part: any) => (typeof part === 'string' ? part : given[part.Ref]);
+  switch (name) {
+    case 'Fn::And': return parts.every((part: any) => holds(part, given));
+    case 'Fn::Or': return parts.some((part: any) => holds(part, given));
+    case 'Fn::Not': return !holds(parts[0], given);
+    case 'Fn::Equals': return value(parts[0]) === value(parts[1]);
+    case 'Fn::EachMemberEquals': return (value(parts[0]) as string[]).every((one) => one === value(parts[1]));
+    default: throw new Error(name);
+  }
+}
+
+test('parameters that need each other are asked for before anything is made', () => {
+  const rules = Object.entries<any>(template.toJSON().Rules);
+  const broken = (given: Record<string, string | string[]>) => rules.filter(([, { Assertions: [{ Assert: assertion }] }]) => !holds(assertion, {
+    HostedZoneId: '', HostedZoneName: '', VpcId: '', SubnetIds: [''], Auth: 'iam', JwtIssuer: '', JwtAudience: '', ...given,
+  })).map(([name]) => name);
+  assert.deepEqual(broken({}), []);
+  assert.deepEqual(broken({ SubnetIds: [] }), []);
+  assert.deepEqual(broken({ HostedZoneId: 'Z1' }), ['WholeZone']);
+  assert.deepEqual(broken({ HostedZoneId: 'Z1', HostedZoneName: 'live.example.com' }), []);
+  for (const SubnetIds of [[''], []]) {
+    assert.deepEqual(broken({ VpcId: 'vpc-1', SubnetIds }), ['WholeNetwork']);
+  }
+  assert.deepEqual(broken({ VpcId: 'vpc-1', SubnetIds: ['subnet-1', 'subnet-2'] }), []);
+  assert.deepEqual(broken({ Auth: 'jwt', JwtIssuer: 'https://issuer.example' }), ['WholeJwt']);
+  assert.deepEqual(broken({ Auth: 'jwt', JwtIssuer: 'https://issuer.example', JwtAudience: 'ezlive' }), []);
+});
+
 /** The statements of every policy, by the role they are attached to. */
 function statements(): { role: string; action: string; resource: unknown; condition: unknown }[] {
   return Object.values(template.findResources('AWS::IAM::Policy')).flatMap(({ Properties: policy }) =>

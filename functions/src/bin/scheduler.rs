@@ -53,6 +53,7 @@ impl Config {
                     .unwrap_or_else(|| "FARGATE".to_owned()),
                 subnets: names("EZLIVE_SUBNETS"),
                 security_groups: names("EZLIVE_SECURITY_GROUPS"),
+                public_address: parsed("EZLIVE_PUBLIC_ADDRESS", true)?,
             },
         })
     }
