@@ -31,7 +31,7 @@ function page(): string {
     .flatMap((filter) => filter.MetricTransformations).map((metric) => metric.MetricName)).size;
   return `# What it costs
 
-Made by \`make template\` from the stack's sizes and the prices in \`infra/lib/costs.ts\`: us-east-1, on demand, before any free tier; those of Fargate and DynamoDB were held against published tables in November 2026 (AWS's own pages: [Fargate](https://aws.amazon.com/fargate/pricing/), [DynamoDB](https://aws.amazon.com/dynamodb/pricing/on-demand/), [S3](https://aws.amazon.com/s3/pricing/)). Check them against your region: Spot moves between half and 70 % off, here it is 60 %. Delivery to viewers (CloudFront) and storage beyond the live window come on top, as they do whoever encodes. The arithmetic is an estimate; no bill stands behind it.
+Made by \`make template\` from the stack's sizes and the prices in \`infra/lib/costs.ts\`: us-east-1, on demand, before any free tier; those of Fargate and DynamoDB were held against published tables in November 2026 (AWS's own pages: [Fargate](https://aws.amazon.com/fargate/pricing/), [DynamoDB](https://aws.amazon.com/dynamodb/pricing/on-demand/), [S3](https://aws.amazon.com/s3/pricing/)). Check them against your region: Spot moves between half and 70 % off, here it is 60 %. Delivery to viewers (CloudFront, and its GETs of S3) and storage beyond the live window come on top, as they do whoever encodes. The arithmetic is an estimate; no bill stands behind it.
 
 ## A channel, by the hour (Fargate, arm64)
 

@@ -92,9 +92,7 @@ export class Api extends Construct {
       apiId: this.api.ref,
       stageName: '$default',
       autoDeploy: true,
-      defaultRouteSettings: {
-        throttlingRateLimit: rate, throttlingBurstLimit: rate, detailedMetricsEnabled: true,
-      },
+      defaultRouteSettings: { throttlingRateLimit: rate, throttlingBurstLimit: rate },
       accessLogSettings: {
         destinationArn: this.accessLogs.attrArn,
         format: JSON.stringify({

@@ -14,12 +14,12 @@ export const PRICES = {
   fargateSpotArm: { coreHour: 0.01295, gibHour: 0.001424 },
   publicIpHour: 0.005,
   s3PutPer1000: 0.005,
-  s3GetPer1000: 0.0004,
   dynamoWritePerMillion: 0.625,
   dynamoReadPerMillion: 0.125,
   sqsPerMillion: 0.4,
   lambdaGbSecondArm: 0.0000133334,
   lambdaPerMillion: 0.2,
+  xrayTracePerMillion: 5,
   logsPerGb: 0.5,
   alarmMonth: 0.1,
   metricMonth: 0.3,
@@ -64,6 +64,9 @@ export function channelHour(ladder: Ladder, compute: Compute): Record<string, nu
     // Sent, received, deleted; and a tenth of a second of 256 MB for each.
     'scheduler': (watches * (3 * PRICES.sqsPerMillion + PRICES.lambdaPerMillion)) / 1e6
       + watches * 0.1 * 0.25 * PRICES.lambdaGbSecondArm,
+    // Sampling keeps one call a second and a twentieth of the others: of one
+    // channel every look, of many less.
+    'traces (at most)': (watches * PRICES.xrayTracePerMillion) / 1e6,
     // A line of 300 bytes a segment, and as much again.
     'logs': (segments * 600 * PRICES.logsPerGb) / 1e9,
   };
@@ -80,6 +83,7 @@ export function idleMonth(alarms: number, ownMetrics: number): Record<string, nu
     'queue polls': (5 * (3600 / 20) * 730 * PRICES.sqsPerMillion) / 1e6,
     sweeps: (sweeps * (PRICES.eventsScheduledPerMillion + 3 * PRICES.sqsPerMillion + PRICES.lambdaPerMillion
       + 12 * PRICES.dynamoReadPerMillion)) / 1e6 + sweeps * 0.1 * 0.25 * PRICES.lambdaGbSecondArm,
+    'traces of sweeps': (sweeps * PRICES.xrayTracePerMillion) / 1e6,
   };
 }
 
