@@ -15,7 +15,7 @@ const REASONS: Record<string, string> = {
   'AwsSolutions-EC23': 'Encoders push from anywhere by default; IngestFrom narrows it, and a stream key is asked for.',
   'AwsSolutions-APIG4':
     'Every route but GET /health is authorised, by IAM or JWT as a parameter says, which the rule can\'t see through; '
-    + 'test/api.test.ts checks it.',
+    + 'test/stack.test.ts checks it.',
   'AwsSolutions-ECS2': 'The environment holds names and numbers; there is no secret in it.',
   'AwsSolutions-ECS4': 'Container Insights costs by the task and the worker tells its own numbers.',
   'AwsSolutions-IAM5[Resource::*]':
