@@ -91,6 +91,8 @@ CARGO_LAMBDA := PATH="$(CURDIR)/$(TOOLS):$$PATH" cargo lambda build --locked --p
 bootstrap: infra/node_modules/.package-lock.json ## CDK's own bucket and registry, once for an account and region
 	account=$$(aws sts get-caller-identity --query Account --output text)
 	region=$${AWS_REGION:-$${AWS_DEFAULT_REGION:-$$(aws configure get region)}}
+	# An account that never had a cluster lacks it, and the stack's would fail.
+	aws iam create-service-linked-role --aws-service-name ecs.amazonaws.com >/dev/null 2>&1 || true
 	cd infra && npx cdk bootstrap --app '' "aws://$$account/$$region"
 
 # A stack keeps the parameters that it has; this one goes with what is built.

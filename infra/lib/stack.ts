@@ -44,6 +44,8 @@ export class EzliveStack extends Stack {
     output('PlaybackUrl', 'What playback URLs begin with', playback.url);
     output('MediaBucket', 'The bucket of the channels; empty it before the stack is deleted', playback.bucket.bucketName);
     output('Cluster', 'The ECS cluster of the workers', workers.cluster.ref);
+    output('ApiFunction', "The API's function, for code alone", api.handler.function.ref);
+    output('SchedulerFunction', "The scheduler's function, for code alone", scheduler.handler.function.ref);
     output('QueueUrl', "The scheduler's queue", records.queue.queueUrl);
     output('DeadLetterUrl', 'Where messages are set aside', records.deadLetters.queueUrl);
   }

@@ -322,3 +322,10 @@ test('a store that is away is told at once, and so is what it costs', () => {
     MetricTransformations: [Match.objectLike({ MetricName: 'SegmentsDropped', MetricValue: '$.dropped' })],
   });
 });
+
+test('the functions are told by name, to be deployed alone', () => {
+  for (const [output, description] of [['ApiFunction', 'the API'], ['SchedulerFunction', 'the scheduler']]) {
+    const [{ Value: { Ref: id } }] = Object.values(template.findOutputs(output));
+    assert.equal(template.toJSON().Resources[id].Properties.Description, description);
+  }
+});
