@@ -1,7 +1,10 @@
-//! The real FFmpeg, for tests.
+//! The real FFmpeg, and certificates, for tests.
 
 use std::process::Stdio;
+use std::sync::Arc;
 
+use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use tokio::process::{Child, Command};
 
 /// FFmpeg, killed when dropped.
@@ -39,4 +42,25 @@ pub fn publisher(url: &str, size: &str, sample_rate: u32, more: &[&str]) -> Chil
         .args(["-f", "flv", url])
         .spawn()
         .expect("ffmpeg is installed")
+}
+
+/// A server's configuration and that of a client who trusts it.
+pub fn certificate(name: &str) -> (Arc<ServerConfig>, Arc<ClientConfig>) {
+    let signed = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
+    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(signed.signing_key.serialize_der()));
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let server = ServerConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![signed.cert.der().clone()], key)
+        .unwrap();
+    let mut roots = RootCertStore::empty();
+    roots.add(signed.cert.der().clone()).unwrap();
+    let client = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    (Arc::new(server), Arc::new(client))
 }

@@ -5,8 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
-use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::process::Child;
 use tokio::sync::mpsc;
@@ -17,7 +16,7 @@ use url::Url;
 use super::client::{ClientError, RtmpPull, play, play_with};
 use crate::ingest::address::AddressPolicy;
 use crate::ingest::sniff::Sniffer;
-use crate::ingest::testing::{ffmpeg, test_input};
+use crate::ingest::testing::{certificate, ffmpeg, test_input};
 use crate::ingest::{End, Event};
 
 /// `origin.example` is this machine; nothing else is anywhere.
@@ -112,27 +111,6 @@ async fn plays_over_tls_from_whom_it_trusts() {
     assert!(matches!(distrusted, Err(ClientError::Tls(_))));
     let (_pull, mut events) = play_with(&url, &policy(), Some(trusting)).await.unwrap();
     expect_media(&mut events).await;
-}
-
-/// A server's configuration and that of a client who trusts it.
-fn certificate(name: &str) -> (Arc<ServerConfig>, Arc<ClientConfig>) {
-    let signed = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
-    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(signed.signing_key.serialize_der()));
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let server = ServerConfig::builder_with_provider(Arc::clone(&provider))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![signed.cert.der().clone()], key)
-        .unwrap();
-    let mut roots = RootCertStore::empty();
-    roots.add(signed.cert.der().clone()).unwrap();
-    let client = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    (Arc::new(server), Arc::new(client))
 }
 
 /// Takes TLS off and passes on to a local port.
